@@ -1,0 +1,30 @@
+/*
+ * Fingerprints of bytes: a fast keyed one for tables of ids, a fast unkeyed one for checks of
+ * records, and SHA-256 where two bodies must be known to be the same.
+ */
+#ifndef BATCHD_BASE_HASH_H
+#define BATCHD_BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define HASH_SHA256_SIZE 32
+
+/*
+ * 64 bits for a table of ids. key is drawn once per instance, so that nobody can prepare ids
+ * that collide everywhere; a collision costs time, never correctness: compare the bytes too.
+ */
+uint64_t hash_keyed(uint64_t key, const void *bytes, size_t size);
+
+/* 32 bits by which a flipped bit or a torn record is noticed. */
+uint32_t hash_check(const void *bytes, size_t size);
+
+/* SHA-256 (FIPS 180-4), fed piece by piece. */
+struct hash_sha256;
+struct hash_sha256 *hash_sha256_new(void);
+void hash_sha256_add(struct hash_sha256 *sha256, const void *bytes, size_t size);
+/* Writes HASH_SHA256_SIZE bytes; nothing may be added after. */
+void hash_sha256_finish(struct hash_sha256 *sha256, uint8_t *ret_digest);
+void hash_sha256_free(struct hash_sha256 *sha256);
+
+#endif
