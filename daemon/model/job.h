@@ -1,0 +1,161 @@
+/*
+ * Jobs and shards: what is known of them, and the picture of both machines. A state is a fact on
+ * disk; what is under way stands nowhere, so a start after a crash is like any other start.
+ *
+ * Every transition, with the function in work/ that decides it; pipeline_job_state() and
+ * pipeline_shard_state() perform it, and nothing else does. No arrow points back (G5).
+ *
+ *	ACCEPTED   -> VALID	  [intake]	the input was read whole, its row index is on disk
+ *	ACCEPTED   -> FAILED	  [intake]	the input has lines that are wrong
+ *	ACCEPTED   -> CANCELLED	  [pipeline_cancel]
+ *	VALID	   -> RUNNING	  [cut]		every row belongs to a shard
+ *	VALID	   -> CANCELLED	  [pipeline_cancel]
+ *	RUNNING	   -> COMPLETED	  [merge]	every shard ended, results are on disk
+ *	RUNNING	   -> CANCELLING  [pipeline_cancel]
+ *	RUNNING	   -> FAILED	  [merge]	the rows could not be accounted for: a person must look
+ *	CANCELLING -> CANCELLED	  [merge]	every shard ended; what was answered is kept
+ *	CANCELLING -> FAILED	  [merge]
+ *	RUNNING	   -> EXPIRED	  [merge]	past its own deadline (not set by anything yet)
+ *
+ *	CUT	   -> UPLOADED	  [upload]	the provider has the rows as a file
+ *	CUT	   -> ENDED	  [upload]	the provider refused its file for good: its rows fail
+ *	CUT	   -> CANCELLED	  [upload]	the job was cancelled before anything was sent
+ *	UPLOADED   -> CREATED	  [create]	the provider has a batch for the file: made, or found after doubt
+ *	UPLOADED   -> UNCERTAIN	  [lookup]	whether a batch exists cannot be told: a person decides
+ *	UPLOADED   -> CANCELLED	  [create]	cancelled before anything was created, for certain
+ *	UPLOADED   -> ENDED	  [create]	the provider refused the batch for good: its rows fail
+ *	CREATED	   -> ENDED	  [poll]	completed, expired, cancelled there, or failed for good
+ *	CREATED	   -> DROPPED	  [poll]	it did no work there and may do better: its rows went to a new shard
+ *	ENDED	   -> FETCHED	  [fetch]	both result files are on disk
+ *	FETCHED	   -> COLLECTED	  [collect]	every row has its outcome; rows to try again have a new shard
+ *	UNCERTAIN  -> CREATED, CANCELLED  [a person]
+ */
+#ifndef BATCHD_MODEL_JOB_H
+#define BATCHD_MODEL_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* These numbers are on disk: never change one. */
+enum job_state {
+	JOB_ACCEPTED = 0,
+	JOB_VALID = 1,
+	JOB_RUNNING = 2,
+	JOB_CANCELLING = 3,
+	JOB_COMPLETED = 4,
+	JOB_FAILED = 5,
+	JOB_CANCELLED = 6,
+	JOB_EXPIRED = 7,
+};
+#define JOB_STATE_COUNT 8
+
+enum shard_state {
+	SHARD_CUT = 0,
+	SHARD_UPLOADED = 1,
+	SHARD_CREATED = 2,
+	SHARD_ENDED = 3,
+	SHARD_FETCHED = 4,
+	SHARD_COLLECTED = 5,
+	SHARD_UNCERTAIN = 6,
+	SHARD_DROPPED = 7,
+	SHARD_CANCELLED = 8,
+};
+#define SHARD_STATE_COUNT 9
+
+/* How a job's requests ended so far; their sum never exceeds total, and equals it when the job has ended (G3). */
+struct job_counts {
+	int64_t total;
+	int64_t ok;
+	int64_t failed; /* missing ones among them */
+	int64_t cancelled;
+	int64_t expired;
+	int64_t missing; /* of the failed: those the provider gave no answer for */
+};
+
+/* Times are Unix milliseconds; 0 where it did not happen. Strings are owned; NULL where absent. */
+struct job {
+	int64_t id;
+	enum job_state state;
+	int64_t uid; /* the owner */
+	int64_t input_file;
+	int64_t output_file; /* 0: none (yet) */
+	int64_t error_file;
+	char *endpoint;
+	char *window;
+	char *metadata; /* the user's JSON object, as text */
+	char *file_name;
+	char *provider;
+	char *errors; /* JSON array of refused lines */
+	int64_t errors_total;
+	int64_t output_expires_s; /* output_expires_after.seconds; 0: not asked for */
+	struct job_counts counts;
+	int64_t created_at;
+	int64_t in_progress_at;
+	int64_t finalizing_at;
+	int64_t completed_at;
+	int64_t failed_at;
+	int64_t expired_at;
+	int64_t cancelling_at;
+	int64_t cancelled_at;
+	int64_t due_at; /* when its next step may run; 0: it waits for its shards, or ended */
+	int64_t tries;	/* failures in a row of the step that is due */
+	char *why;	/* what it waits for */
+};
+
+struct shard {
+	int64_t id;
+	int64_t job;
+	int64_t number; /* 1, 2, ... within the job */
+	enum shard_state state;
+	char *model;
+	char *url;
+	int64_t requests;
+	int64_t bytes;	 /* of the file as uploaded */
+	int64_t attempt; /* 1 for rows that were never tried before */
+	char *marker;	 /* 24 hexadecimal digits, drawn when it was cut */
+	char *provider_file;
+	int64_t intended_at; /* a create may have left since then; 0: no doubt */
+	int64_t absent_at;   /* when a complete listing first did not show it; 0: not yet */
+	char *batch_id;
+	char *remote_status; /* the provider's word, as it came */
+	int64_t remote_completed;
+	int64_t remote_failed;
+	char *remote_output; /* ids of the provider's result files */
+	char *remote_error;
+	bool is_cancel_sent;
+	char *refusal; /* the provider's words when it refused the shard for good; for its owner alone */
+	int64_t uploaded_at;
+	int64_t batch_created_at;
+	int64_t ended_at;
+	int64_t due_at; /* 0: nothing will happen by itself */
+	int64_t tries;	/* failures in a row of the step that is due */
+	int64_t polls;	/* polls in a row without a change */
+	int64_t redone; /* shards before it, in a row, that did no work for the same rows */
+	char *why;
+};
+
+/* Lower-case words: "accepted" ... ; "cut" ... */
+const char *job_state_name(enum job_state state);
+const char *shard_state_name(enum shard_state state);
+/* The state called name, or -EINVAL. */
+int job_state_parse(const char *name, enum job_state *ret_state);
+
+/* What the front door calls it: "validating", "in_progress", "finalizing", ... */
+const char *job_status(const struct job *job);
+
+/* Nothing more will happen to it. */
+bool job_is_ended(enum job_state state);
+bool shard_is_ended(enum shard_state state);
+
+/* Whether the picture above has this arrow. */
+bool job_may_go(enum job_state from, enum job_state to);
+bool shard_may_go(enum shard_state from, enum shard_state to);
+
+/* Frees what the struct owns, and clears it. */
+void job_release(struct job *job);
+void shard_release(struct shard *shard);
+
+#define auto_job __attribute__((cleanup(job_release))) struct job
+#define auto_shard __attribute__((cleanup(shard_release))) struct shard
+
+#endif
