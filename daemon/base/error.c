@@ -5,17 +5,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A sentence that was cut must still be UTF-8: drop a started character at its end. */
-static void drop_cut_character(char *text, size_t size)
-{
-	size_t length = strlen(text);
-	size_t start = length;
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
 
-	if (length + 1 < size)
+/* Writes a sentence; one that is too long is cut, and not in mid-character. */
+static void write_sentence(char *text, size_t size, const char *format, va_list arguments)
+{
+	int length = vsnprintf(text, size, format, arguments);
+	size_t start = size - 1;
+	unsigned char first;
+
+	if (length < 0 || (size_t)length < size)
 		return;
+	/* Back to the start of the last character, which is kept if all of it is there. */
 	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
 		start--;
-	if (start > 0 && (unsigned char)text[start - 1] >= 0xc0)
+	first = start ? (unsigned char)text[start - 1] : 0;
+	if (first >= 0xc0 && size - start < (first >= 0xf0 ? 4u : first >= 0xe0 ? 3u : 2u))
 		text[start - 1] = '\0';
 }
 
@@ -27,29 +33,24 @@ int error_set(struct error *err, int code, const char *format, ...)
 		return code;
 	err->code = code;
 	va_start(arguments, format);
-	(void)vsnprintf(err->text, sizeof(err->text), format, arguments);
+	write_sentence(err->text, sizeof(err->text), format, arguments);
 	va_end(arguments);
-	drop_cut_character(err->text, sizeof(err->text));
 	return code;
 }
 
 int error_prefix(struct error *err, const char *format, ...)
 {
-	char sentence[sizeof(err->text)];
+	auto_free char *prefix = NULL;
+	struct error inner;
 	va_list arguments;
-	int length;
 
 	if (!err)
 		return -EIO;
-	memcpy(sentence, err->text, sizeof(sentence));
+	inner = *err;
 	va_start(arguments, format);
-	length = vsnprintf(err->text, sizeof(err->text), format, arguments);
+	prefix = xvasprintf(format, arguments);
 	va_end(arguments);
-	if (length >= 0 && (size_t)length < sizeof(err->text))
-		(void)snprintf(err->text + length, sizeof(err->text) - (size_t)length, ": %s",
-			       sentence);
-	drop_cut_character(err->text, sizeof(err->text));
-	return err->code;
+	return error_set(err, inner.code, "%s: %s", prefix, inner.text);
 }
 
 const char *error_name(int code)
