@@ -1,0 +1,452 @@
+#include "daemon/io/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <ini.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/io/config_keys.h"
+
+#define MAX_NAME   32   /* characters of a provider's name */
+#define MAX_SECRET 4096 /* bytes of an API key */
+
+/* One reading of one file. */
+struct parse {
+	FILE *stream;
+	const char *path;
+	struct config *config;
+	enum config_section section;
+	void *target;   /* whose members the section's keys fill */
+	int *key_lines; /* where the section gave each key; 0: not yet */
+	int daemon_line;
+	int provider_lines[CONFIG_MAX_PROVIDERS];
+	int line;
+	int read_error;     /* errno of reading the file, or 0 */
+	struct error error; /* the first thing that is wrong, always at line */
+};
+
+static bool has_failed(const struct parse *parse)
+{
+	return parse->error.code != 0;
+}
+
+static int open_daemon(struct parse *parse)
+{
+	if (parse->daemon_line)
+		return error_set(&parse->error, -EINVAL,
+				 "[daemon] stands here twice (first at line %d)",
+				 parse->daemon_line);
+	parse->daemon_line = parse->line;
+	parse->section = CONFIG_DAEMON;
+	parse->target = parse->config;
+	return 0;
+}
+
+static int open_provider(struct parse *parse, const char *name)
+{
+	struct config *config = parse->config;
+	struct config_provider *provider;
+	size_t length = strlen(name);
+
+	if (length == 0 || length > MAX_NAME || strspn(name, CONFIG_NAME_LETTERS) != length)
+		return error_set(&parse->error, -EINVAL,
+				 "[provider NAME] takes a name of 1 to %d letters, digits, \".\", "
+				 "\"_\" or \"-\"",
+				 MAX_NAME);
+	for (size_t i = 0; i < config->provider_count; i++)
+		if (strcmp(config->providers[i].name, name) == 0)
+			return error_set(&parse->error, -EINVAL,
+					 "[provider %s] stands here twice (first at line %d)", name,
+					 parse->provider_lines[i]);
+	if (config->provider_count == CONFIG_MAX_PROVIDERS)
+		return error_set(&parse->error, -EINVAL, "more than %d providers",
+				 CONFIG_MAX_PROVIDERS);
+	config->providers = xreallocarray(config->providers, config->provider_count + 1,
+					  sizeof(*config->providers));
+	parse->provider_lines[config->provider_count] = parse->line;
+	provider = &config->providers[config->provider_count++];
+	*provider = (struct config_provider){.name = xstrdup(name)};
+	config_keys_preset(CONFIG_PROVIDER, provider);
+	parse->section = CONFIG_PROVIDER;
+	parse->target = provider;
+	return 0;
+}
+
+/*
+ * A section is read here and not left to inih, which cuts long names, ignores what stands behind
+ * the bracket, and says nothing of a section without keys.
+ */
+static int open_section(struct parse *parse, const char *line)
+{
+	size_t length = strcspn(line, "]");
+	auto_free char *name = xmemdup0(line + 1, length - 1);
+	const char *rest = name + strcspn(name, " \t");
+
+	if (line[length] == '\0')
+		return error_set(&parse->error, -EINVAL, "\"[\" without \"]\"");
+	if (line[length + 1 + strspn(line + length + 1, " \t\r")] != '\0')
+		return error_set(&parse->error, -EINVAL, "nothing may follow [%s] on its line",
+				 name);
+	memset(parse->key_lines, 0, config_key_count() * sizeof(*parse->key_lines));
+	if (strcmp(name, "daemon") == 0)
+		return open_daemon(parse);
+	if (rest == name + strlen("provider") && strncmp(name, "provider", strlen("provider")) == 0)
+		return open_provider(parse, rest + strspn(rest, " \t"));
+	return error_set(&parse->error, -EINVAL,
+			 "unknown section [%s] (there are [daemon] and [provider NAME])", name);
+}
+
+/* Moves one line without its newline into text, as far as it fits. false at the end of the file. */
+static bool take_line(FILE *stream, char *text, size_t capacity, bool *ret_is_cut,
+		      bool *ret_has_control)
+{
+	size_t length = 0;
+	bool is_empty = true;
+	int byte, before = 0;
+
+	*ret_is_cut = false;
+	*ret_has_control = false;
+	for (byte = getc(stream); byte != EOF && byte != '\n'; byte = getc(stream)) {
+		*ret_has_control |= (byte < ' ' && byte != '\t' && byte != '\r') || byte == 0x7f ||
+				    before == '\r';
+		before = byte;
+		is_empty = false;
+		if (length + 1 < capacity)
+			text[length++] = (char)byte;
+		else
+			*ret_is_cut = true;
+	}
+	text[length] = '\0';
+	return byte != EOF || !is_empty;
+}
+
+static int check_line(struct parse *parse, const char *line, bool is_cut, bool has_control,
+		      int capacity)
+{
+	if (has_control)
+		return error_set(&parse->error, -EINVAL, "a control character");
+	if (is_cut)
+		return error_set(&parse->error, -EINVAL, "longer than %d bytes", capacity - 1);
+	for (const char *mark = strpbrk(line, ";#"); mark; mark = strpbrk(mark + 1, ";#"))
+		if (mark > line && (mark[-1] == ' ' || mark[-1] == '\t'))
+			return error_set(&parse->error, -EINVAL,
+					 "a comment needs a line of its own");
+	return *line == '[' ? open_section(parse, line) : 0;
+}
+
+/*
+ * Feeds inih (the type of its reader asks for an int): one call, one line, so that its count of
+ * lines is ours. What it would take in a way that nobody expects never reaches it: continued lines
+ * (the blanks that would mark them are dropped), comments behind values, lines longer than its
+ * buffer.
+ */
+static char *read_line(char *text, int capacity, void *context)
+{
+	struct parse *parse = context;
+	bool is_cut, has_control;
+	const char *start = text;
+
+	errno = 0;
+	if (has_failed(parse) ||
+	    !take_line(parse->stream, text, (size_t)capacity - 1, &is_cut, &has_control)) {
+		parse->read_error = ferror(parse->stream) ? errno : 0;
+		return NULL;
+	}
+	parse->line++;
+	if (parse->line == 1 && strncmp(start, "\xef\xbb\xbf", 3) == 0)
+		start += 3;
+	start += strspn(start, " \t\r");
+	if (*start == '#' || *start == ';')
+		start += strlen(start);
+	else if (check_line(parse, start, is_cut, has_control, capacity - 1) < 0)
+		return NULL;
+	memmove(text, start, strlen(start) + 1);
+	return strcat(text, "\n");
+}
+
+static char *section_title(const struct parse *parse)
+{
+	const struct config_provider *provider = parse->target;
+
+	return parse->section == CONFIG_PROVIDER ? xasprintf("[provider %s]", provider->name)
+						 : xstrdup("[daemon]");
+}
+
+/* Called by inih for each key; the answer 0 makes it count this line as wrong. */
+static int take_key(void *context, const char *section, const char *name, const char *value)
+{
+	struct parse *parse = context;
+	size_t number = 0;
+	const struct config_key *key = config_key_find(parse->section, name, &number);
+	auto_free char *title = section_title(parse);
+	int *first = &parse->key_lines[number];
+
+	(void)section;
+	if (parse->section == CONFIG_NONE)
+		(void)error_set(&parse->error, -EINVAL, "\"%s\" stands before any section", name);
+	else if (!key)
+		(void)error_set(&parse->error, -EINVAL, "%s: unknown key \"%s\"", title, name);
+	else if (*first)
+		(void)error_set(&parse->error, -EINVAL, "%s %s: given twice (first at line %d)",
+				title, name, *first);
+	else if (!value || !*value)
+		(void)error_set(&parse->error, -EINVAL, "%s %s: no value", title, name);
+	else if (config_key_set(key, value, parse->target, &parse->error) < 0)
+		(void)error_prefix(&parse->error, "%s %s", title, name);
+	else
+		*first = parse->line;
+	return !has_failed(parse);
+}
+
+static int check_order(const char *first_name, int64_t first, const char *longest_name,
+		       int64_t longest, struct error *err)
+{
+	auto_free char *first_text = config_show_duration(first);
+	auto_free char *longest_text = config_show_duration(longest);
+
+	if (first <= longest)
+		return 0;
+	return error_set(err, -EINVAL, "%s (%s) is shorter than %s (%s)", longest_name,
+			 longest_text, first_name, first_text);
+}
+
+static int check_providers(struct parse *parse)
+{
+	const struct config *config = parse->config;
+	struct error *err = &parse->error;
+
+	if (config->provider_count == 0)
+		return error_set(err, -EINVAL,
+				 "%s: no provider; add a section [provider NAME] with base_url",
+				 parse->path);
+	for (size_t i = 0; i < config->provider_count; i++) {
+		const struct config_provider *provider = &config->providers[i];
+
+		if (!provider->base_url)
+			(void)error_set(err, -EINVAL, "base_url is missing");
+		else if (check_order("poll_first", provider->poll_first, "poll_longest",
+				     provider->poll_longest, err) == 0)
+			(void)check_order("retry_first", provider->retry_first, "retry_longest",
+					  provider->retry_longest, err);
+		if (has_failed(parse))
+			return error_prefix(err, "%s:%d: [provider %s]", parse->path,
+					    parse->provider_lines[i], provider->name);
+	}
+	return 0;
+}
+
+static int parse_file(struct parse *parse)
+{
+	int wrong_line = ini_parse_stream(read_line, parse, take_key, parse);
+
+	if (parse->read_error)
+		return error_set(&parse->error, -parse->read_error, "cannot read %s: %s",
+				 parse->path, strerror(parse->read_error));
+	/* inih goes on behind a line that it does not understand; the first wrong line is the one
+	 * to tell. */
+	if (wrong_line > 0 && (!has_failed(parse) || wrong_line < parse->line)) {
+		parse->line = wrong_line;
+		(void)error_set(&parse->error, -EINVAL, "neither [section] nor key = value");
+	}
+	if (has_failed(parse))
+		return error_prefix(&parse->error, "%s:%d", parse->path, parse->line);
+	return check_providers(parse);
+}
+
+DEFINE_CLEANUP(struct config *, config_free)
+
+int config_load(const char *path, struct config **ret_config, struct error *err)
+{
+	auto_with(config_free) struct config *config = NULL;
+	auto_free int *key_lines = xcalloc(config_key_count(), sizeof(*key_lines));
+	auto_fclose FILE *stream = fopen(path, "re");
+	struct parse parse = {.stream = stream, .path = path, .key_lines = key_lines};
+
+	if (!stream)
+		return error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+	config = xcalloc(1, sizeof(*config));
+	config_keys_preset(CONFIG_DAEMON, config);
+	parse.config = config;
+	if (parse_file(&parse) < 0)
+		return error_set(err, parse.error.code, "%s", parse.error.text);
+	*ret_config = take(config);
+	return 0;
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (size_t i = 0; i < config->provider_count; i++) {
+		free(config->providers[i].name);
+		config_keys_release(CONFIG_PROVIDER, &config->providers[i]);
+	}
+	free(config->providers);
+	config_keys_release(CONFIG_DAEMON, config);
+	free(config);
+}
+
+const struct config_provider *config_provider_find(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->provider_count; i++)
+		if (!name || strcmp(config->providers[i].name, name) == 0)
+			return &config->providers[i];
+	return NULL;
+}
+
+/* The path of the key, and whether the service manager put the file there and protects it. */
+static char *find_secret(const char *key_file, bool *ret_is_credential)
+{
+	const char *folder = getenv("CREDENTIALS_DIRECTORY");
+	size_t length = folder ? strlen(folder) : 0;
+
+	if (!strchr(key_file, '/')) {
+		*ret_is_credential = true;
+		return folder ? xasprintf("%s/%s", folder, key_file) : NULL;
+	}
+	*ret_is_credential = length && strncmp(key_file, folder, length) == 0 &&
+			     key_file[length] == '/' && !strchr(key_file + length + 1, '/');
+	return xstrdup(key_file);
+}
+
+static int open_secret(const char *path, bool is_credential, int *ret_fd, struct error *err)
+{
+	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat status;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		return error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
+	if (!S_ISREG(status.st_mode))
+		return error_set(err, -EINVAL, "%s is no regular file", path);
+	if (!is_credential && (status.st_mode & (S_IRWXG | S_IRWXO)))
+		return error_set(err, -EPERM, "%s is open to others than its owner; chmod 600 %s",
+				 path, path);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* Fills secret with at most capacity bytes; *ret_size is how many there were, capacity for too
+ * many. */
+static int read_secret(int fd, const char *path, char *secret, size_t capacity, size_t *ret_size,
+		       struct error *err)
+{
+	size_t size = 0;
+	ssize_t got = 1;
+
+	while (got > 0 && size < capacity) {
+		got = read(fd, secret + size, capacity - size);
+		if (got < 0)
+			return error_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
+		size += (size_t)got;
+	}
+	*ret_size = size;
+	return 0;
+}
+
+static bool is_blank(char letter)
+{
+	return letter == ' ' || (letter >= '\t' && letter <= '\r');
+}
+
+/* The key without the blanks around it; the rest must be able to stand in a header. */
+static int trim_secret(const char *path, const char *secret, size_t size, char **ret_key,
+		       struct error *err)
+{
+	while (size && is_blank(secret[size - 1]))
+		size--;
+	while (size && is_blank(*secret)) {
+		secret++;
+		size--;
+	}
+	if (size == 0)
+		return error_set(err, -EINVAL, "%s is empty", path);
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)secret[i] < 0x20 || secret[i] == 0x7f)
+			return error_set(err, -EINVAL,
+					 "%s holds more than one line, or control characters",
+					 path);
+	*ret_key = xmemdup0(secret, size);
+	return 0;
+}
+
+int config_read_key(const struct config_provider *provider, char **ret_key, struct error *err)
+{
+	char secret[MAX_SECRET + 1];
+	auto_free char *path = NULL;
+	auto_close int fd = -1;
+	bool is_credential;
+	size_t size = 0;
+	int failed;
+
+	if (!provider->api_key_file) {
+		*ret_key = NULL;
+		return 0;
+	}
+	path = find_secret(provider->api_key_file, &is_credential);
+	if (!path)
+		return error_set(
+			err, -ENOENT,
+			"[provider %s] api_key_file: credential %s: the service manager gave us "
+			"none (a path has a slash in it)",
+			provider->name, provider->api_key_file);
+	failed = open_secret(path, is_credential, &fd, err);
+	if (!failed)
+		failed = read_secret(fd, path, secret, sizeof(secret), &size, err);
+	if (!failed && size > MAX_SECRET)
+		failed = error_set(err, -EINVAL, "%s is longer than %d bytes", path, MAX_SECRET);
+	if (!failed)
+		failed = trim_secret(path, secret, size, ret_key, err);
+	explicit_bzero(secret, sizeof(secret));
+	if (failed)
+		(void)error_prefix(err, "[provider %s] api_key_file", provider->name);
+	return failed;
+}
+
+static bool is_plain_to_elsewhere(const struct config_provider *provider)
+{
+	static const char *const near[] = {"localhost", "127.0.0.1", "[::1]"};
+	const char *host = provider->base_url + strlen("http://");
+
+	if (strncmp(provider->base_url, "http://", strlen("http://")) != 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(near); i++)
+		if (strncmp(host, near[i], strlen(near[i])) == 0 &&
+		    strchr(":/", host[strlen(near[i])]))
+			return false;
+	return true;
+}
+
+void config_warn(const struct config *config,
+		 void (*on_warning)(const char *sentence, void *context), void *context)
+{
+	if (config->max_connections_per_user > config->max_connections)
+		on_warning("max_connections_per_user is above max_connections and limits nobody",
+			   context);
+	for (size_t i = 0; i < config->provider_count; i++) {
+		const struct config_provider *provider = &config->providers[i];
+		/* clang-format off */
+		const struct {
+			bool is_so;
+			const char *sentence;
+		} warnings[] = {
+			{ provider->poll_first < 5000, "poll_first is below 5s; the provider may answer with 429" },
+			{ provider->settle < 60000, "settle is below 1m; a batch that the provider's list shows late may be made twice" },
+			{ provider->trust_list, "trust_list is on; a batch that the provider's list omits will be made twice" },
+			{ is_plain_to_elsewhere(provider), "base_url is http; keys, prompts and answers cross the network in clear" },
+		};
+		/* clang-format on */
+
+		for (size_t k = 0; k < ARRAY_SIZE(warnings); k++) {
+			auto_free char *text =
+				xasprintf("[provider %s] %s", provider->name, warnings[k].sentence);
+			if (warnings[k].is_so)
+				on_warning(text, context);
+		}
+	}
+}

@@ -1,0 +1,87 @@
+/*
+ * batchd.conf: one table of keys, from which reading, checking, defaults and the check of the
+ * manual all come. A wrong file names file, line, key and what is allowed; nothing is guessed.
+ */
+#ifndef BATCHD_IO_CONFIG_H
+#define BATCHD_IO_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct error;
+
+#define CONFIG_DEFAULT_PATH "/etc/batchd/batchd.conf"
+#define CONFIG_MAX_PROVIDERS 64
+
+/* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
+struct config_provider {
+	char *name;
+	char *base_url;	       /* required; without a slash at its end */
+	char *api_key_file;    /* a path, or the name of a systemd credential; NULL: no key is sent */
+	char *organization;    /* header OpenAI-Organization; NULL: none */
+	char *project;	       /* header OpenAI-Project; NULL: none */
+	char *ca_file;
+	char *proxy;
+	int64_t poll_first;    /* 5s */
+	int64_t poll_longest;  /* 1m */
+	int64_t settle;	       /* 10m */
+	int64_t retry_first;   /* 5s */
+	int64_t retry_longest; /* 15m */
+	int64_t connect_timeout; /* 10s */
+	int64_t call_timeout;  /* 1m: every call but upload and content */
+	int64_t stall_timeout; /* 1m */
+	int64_t max_requests;  /* 50000 */
+	int64_t max_bytes;     /* 200MB */
+	int64_t max_attempts;  /* 3 */
+	int64_t max_transfers; /* 4: uploads and downloads at once */
+	bool trust_list;       /* no */
+};
+
+/* The whole file. */
+struct config {
+	char *state_folder;	/* /var/lib/batchd */
+	char *socket;		/* /run/batchd/batchd.sock */
+	char *operators;	/* a group; NULL: root alone */
+	char *log_level;	/* info */
+	int64_t max_file;	/* 16GB: one input at the front door */
+	int64_t max_connections; /* 1000 */
+	int64_t max_connections_per_user; /* 250 */
+	int64_t min_free;	/* 256MB: less room than this on the state folder's disk stops acceptance */
+	struct config_provider *providers; /* in the order of the file; the first is the default */
+	size_t provider_count;
+};
+
+/*
+ * Reads a file into a new config. Returns 0, or -ENOENT, -EACCES, ... of opening it, or -EINVAL
+ * with a sentence: "/etc/batchd/batchd.conf:12: [provider openai] poll_first: \"5 parsecs\" is no duration (250ms, 5s, 2m, 1h)".
+ * Unknown sections and keys, a key given twice, a provider without base_url, and no provider at all are errors.
+ */
+int config_load(const char *path, struct config **ret_config, struct error *err);
+/* NULL is fine. */
+void config_free(struct config *config);
+
+/* The section called name, the first one for NULL; NULL when there is none. */
+const struct config_provider *config_provider_find(const struct config *config, const char *name);
+
+/*
+ * Reads the key of a provider: api_key_file as a path when it has a slash in it, else as a file of that name in
+ * $CREDENTIALS_DIRECTORY. A file that group or others may read is refused (-EPERM), except in the credentials
+ * directory, whose files the service manager protects. White space at both ends is dropped; empty, longer than 4 KiB, or with control
+ * characters inside is -EINVAL. *ret_key is NULL when no key is configured. The sentence never quotes the key.
+ */
+int config_read_key(const struct config_provider *provider, char **ret_key, struct error *err);
+
+/* A warning for what is legal but unwise ("poll_first below 5s ..."), one sentence per call of on_warning. */
+void config_warn(const struct config *config, void (*on_warning)(const char *sentence, void *context),
+		 void *context);
+
+/* Every key with its default, as "section key default" lines ("-" for none); for the checks of conf/ and the manual. */
+void config_print_keys(FILE *out);
+
+/* "250ms" "5s" "2m" "1h" "1d" to milliseconds; "200MB" (10^6) "64KiB" (2^10) "1GB" "512" to bytes. -EINVAL, -ERANGE. */
+int config_parse_duration(const char *text, int64_t *ret_ms);
+int config_parse_size(const char *text, int64_t *ret_bytes);
+
+#endif

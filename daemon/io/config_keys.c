@@ -1,0 +1,308 @@
+#include "daemon/io/config_keys.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/base/log.h"
+#include "daemon/io/config.h"
+
+#define MAX_CREDENTIAL 128 /* characters of a credential's name */
+
+struct unit {
+	const char *name;
+	int64_t factor;
+};
+
+/* What an amount is counted in; units stand in rising order. */
+struct measure {
+	const char *noun; /* and examples, for the sentence that refuses a value */
+	const struct unit *units;
+	size_t unit_count;
+};
+
+struct config_key {
+	enum config_section section;
+	const char *name;
+	size_t offset; /* of its member in struct config or struct config_provider */
+	int (*set)(const struct config_key *key, const char *value, void *member,
+		   struct error *err);
+	const char *preset; /* NULL: none */
+	const struct measure *measure;
+	int64_t minimum, maximum;
+};
+
+#define DAEMON(member)   CONFIG_DAEMON, #member, offsetof(struct config, member)
+#define PROVIDER(member) CONFIG_PROVIDER, #member, offsetof(struct config_provider, member)
+#define KIB              INT64_C(1024)
+#define SECOND           INT64_C(1000)
+#define DAY              (24 * 3600 * SECOND)
+
+/* clang-format off */
+static const struct unit duration_units[] = {
+	{ "ms", 1 }, { "s", SECOND }, { "m", 60 * SECOND }, { "h", 3600 * SECOND }, { "d", DAY },
+};
+static const struct unit size_units[] = {
+	{ "", 1 }, { "B", 1 },
+	{ "KB", 1000 },			{ "kB", 1000 },		{ "KiB", KIB },
+	{ "MB", 1000000 },		{ "MiB", KIB * KIB },
+	{ "GB", 1000000000 },		{ "GiB", KIB * KIB * KIB },
+	{ "TB", 1000000000000 },	{ "TiB", KIB * KIB * KIB * KIB },
+};
+static const struct unit count_units[] = { { "", 1 } };
+
+static const struct measure duration = { "duration (250ms, 5s, 2m, 1h, 1d)", duration_units, ARRAY_SIZE(duration_units) };
+static const struct measure size = { "size (512, 64KiB, 200MB, 1GB)", size_units, ARRAY_SIZE(size_units) };
+static const struct measure count = { "whole number", count_units, ARRAY_SIZE(count_units) };
+/* clang-format on */
+
+static int parse_amount(const struct measure *measure, const char *text, int64_t *ret_value)
+{
+	size_t digits = strspn(text, "0123456789");
+	int64_t value = 0;
+
+	if (digits == 0)
+		return -EINVAL;
+	for (size_t i = 0; i < measure->unit_count; i++) {
+		if (strcmp(text + digits, measure->units[i].name) != 0)
+			continue;
+		for (size_t k = 0; k < digits; k++)
+			if (__builtin_mul_overflow(value, 10, &value) ||
+			    __builtin_add_overflow(value, text[k] - '0', &value))
+				return -ERANGE;
+		if (__builtin_mul_overflow(value, measure->units[i].factor, &value))
+			return -ERANGE;
+		*ret_value = value;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+/* The amount in its largest unit that leaves no rest. */
+static char *show_amount(const struct measure *measure, int64_t value)
+{
+	const struct unit *best = &measure->units[0];
+
+	for (size_t i = 0; i < measure->unit_count && value; i++)
+		if (value % measure->units[i].factor == 0 &&
+		    measure->units[i].factor > best->factor)
+			best = &measure->units[i];
+	return xasprintf("%" PRId64 "%s", value / best->factor, best->name);
+}
+
+static int set_amount(const struct config_key *key, const char *value, void *member,
+		      struct error *err)
+{
+	auto_free char *minimum = show_amount(key->measure, key->minimum);
+	auto_free char *maximum = show_amount(key->measure, key->maximum);
+	int64_t amount = 0;
+	int failed = parse_amount(key->measure, value, &amount);
+
+	if (failed == -EINVAL)
+		return error_set(err, -EINVAL, "\"%s\" is no %s", value, key->measure->noun);
+	if (failed || amount < key->minimum || amount > key->maximum)
+		return error_set(err, -EINVAL, "\"%s\" is out of range (%s to %s)", value, minimum,
+				 maximum);
+	*(int64_t *)member = amount;
+	return 0;
+}
+
+static int set_switch(const struct config_key *key, const char *value, void *member,
+		      struct error *err)
+{
+	static const char *const words[] = {"no", "yes", "false", "true", "off", "on"};
+
+	(void)key;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(value, words[i]) == 0) {
+			*(bool *)member = i % 2;
+			return 0;
+		}
+	return error_set(err, -EINVAL, "\"%s\" is neither yes nor no", value);
+}
+
+static int set_text(const struct config_key *key, const char *value, void *member,
+		    struct error *err)
+{
+	char **text = member;
+
+	(void)key;
+	(void)err;
+	free(*text);
+	*text = xstrdup(value);
+	return 0;
+}
+
+static int set_level(const struct config_key *key, const char *value, void *member,
+		     struct error *err)
+{
+	enum log_level level;
+
+	if (log_level_parse(value, &level) < 0)
+		return error_set(err, -EINVAL,
+				 "\"%s\" is no level (error, warning, notice, info, debug)", value);
+	return set_text(key, value, member, err);
+}
+
+static int set_socket(const struct config_key *key, const char *value, void *member,
+		      struct error *err)
+{
+	size_t longest = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+	if (strlen(value) > longest)
+		return error_set(err, -EINVAL,
+				 "longer than %zu bytes, the most a Unix socket can have", longest);
+	return set_text(key, value, member, err);
+}
+
+/* What becomes the value of an HTTP header. */
+static int set_header(const struct config_key *key, const char *value, void *member,
+		      struct error *err)
+{
+	for (const char *letter = value; *letter; letter++)
+		if (*letter <= ' ' || *letter > '~')
+			return error_set(err, -EINVAL,
+					 "only printable ASCII without blanks may be sent");
+	return set_text(key, value, member, err);
+}
+
+static int set_base_url(const struct config_key *key, const char *value, void *member,
+			struct error *err)
+{
+	size_t scheme = strncmp(value, "https://", 8) == 0  ? 8
+			: strncmp(value, "http://", 7) == 0 ? 7
+							    : 0;
+	auto_free char *url = xstrdup(value);
+	size_t length = strlen(url);
+
+	if (scheme == 0 || strcspn(value + scheme, "/") == 0)
+		return error_set(err, -EINVAL,
+				 "no URL that begins with https://HOST or http://HOST");
+	if (memchr(value + scheme, '@', strcspn(value + scheme, "/")))
+		return error_set(
+			err, -EINVAL,
+			"a name or password has no place in it; a key goes into api_key_file");
+	if (strpbrk(value, "?#"))
+		return error_set(err, -EINVAL,
+				 "\"%s\" must end with its path, without \"?\" or \"#\"", value);
+	while (length > scheme && url[length - 1] == '/')
+		url[--length] = '\0';
+	return set_header(key, url, member, err);
+}
+
+/* Never quoted: what stands here by mistake may be a key. */
+static int set_key_file(const struct config_key *key, const char *value, void *member,
+			struct error *err)
+{
+	size_t length = strlen(value);
+
+	if (strchr(value, '/'))
+		return set_text(key, value, member, err);
+	if (strncmp(value, "sk-", 3) == 0 || strncmp(value, "Bearer", 6) == 0)
+		return error_set(err, -EINVAL,
+				 "this looks like a key; it takes the name of a file");
+	if (length > MAX_CREDENTIAL || strspn(value, CONFIG_NAME_LETTERS) != length ||
+	    value[0] == '.')
+		return error_set(err, -EINVAL,
+				 "neither a path (with a slash) nor the name of a credential");
+	return set_text(key, value, member, err);
+}
+
+/* clang-format off */
+static const struct config_key keys[] = {
+	{ DAEMON(state_folder),		set_text,	"/var/lib/batchd",		NULL, 0, 0 },
+	{ DAEMON(socket),		set_socket,	"/run/batchd/batchd.sock",	NULL, 0, 0 },
+	{ DAEMON(operators),		set_text,	NULL,				NULL, 0, 0 },
+	{ DAEMON(log_level),		set_level,	"info",				NULL, 0, 0 },
+	{ DAEMON(max_file),		set_amount,	"16GB",		&size,	KIB,	INT64_C(1000000000000) },
+	{ DAEMON(max_connections),	set_amount,	"1000",		&count,	1,	10000 },
+	{ DAEMON(max_connections_per_user), set_amount,	"250",		&count,	1,	10000 },
+	{ DAEMON(min_free),		set_amount,	"256MB",	&size,	0,	INT64_C(1000000000000) },
+	{ PROVIDER(base_url),		set_base_url,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(api_key_file),	set_key_file,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(organization),	set_header,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(project),		set_header,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(ca_file),		set_text,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(proxy),		set_header,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(poll_first),		set_amount,	"5s",		&duration, 1,	DAY },
+	{ PROVIDER(poll_longest),	set_amount,	"1m",		&duration, 1,	DAY },
+	{ PROVIDER(settle),		set_amount,	"10m",		&duration, 0,	7 * DAY },
+	{ PROVIDER(retry_first),	set_amount,	"5s",		&duration, 1,	DAY },
+	{ PROVIDER(retry_longest),	set_amount,	"15m",		&duration, 1,	DAY },
+	{ PROVIDER(connect_timeout),	set_amount,	"10s",		&duration, 1,	3600 * SECOND },
+	{ PROVIDER(call_timeout),	set_amount,	"1m",		&duration, 1,	3600 * SECOND },
+	{ PROVIDER(stall_timeout),	set_amount,	"1m",		&duration, 1,	3600 * SECOND },
+	{ PROVIDER(max_requests),	set_amount,	"50000",	&count,	1,	50000 },
+	{ PROVIDER(max_bytes),		set_amount,	"200MB",	&size,	1,	INT64_C(10000000000) },
+	{ PROVIDER(max_attempts),	set_amount,	"3",		&count,	1,	100 },
+	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
+	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
+};
+/* clang-format on */
+
+size_t config_key_count(void)
+{
+	return ARRAY_SIZE(keys);
+}
+
+const struct config_key *config_key_find(enum config_section section, const char *name,
+					 size_t *ret_number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].section == section && strcmp(keys[i].name, name) == 0) {
+			*ret_number = i;
+			return &keys[i];
+		}
+	return NULL;
+}
+
+int config_key_set(const struct config_key *key, const char *value, void *target, struct error *err)
+{
+	return key->set(key, value, (char *)target + key->offset, err);
+}
+
+void config_keys_preset(enum config_section section, void *target)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].section == section && keys[i].preset)
+			(void)config_key_set(&keys[i], keys[i].preset, target, NULL);
+}
+
+void config_keys_release(enum config_section section, void *target)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		void *member = (char *)target + keys[i].offset;
+
+		if (keys[i].section == section && keys[i].set != set_amount &&
+		    keys[i].set != set_switch)
+			free(*(char **)member);
+	}
+}
+
+char *config_show_duration(int64_t duration_ms)
+{
+	return show_amount(&duration, duration_ms);
+}
+
+void config_print_keys(FILE *out)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		(void)fprintf(out, "%s %s %s\n",
+			      keys[i].section == CONFIG_DAEMON ? "daemon" : "provider",
+			      keys[i].name, keys[i].preset ? keys[i].preset : "-");
+}
+
+int config_parse_duration(const char *text, int64_t *ret_ms)
+{
+	return parse_amount(&duration, text, ret_ms);
+}
+
+int config_parse_size(const char *text, int64_t *ret_bytes)
+{
+	return parse_amount(&size, text, ret_bytes);
+}

@@ -1,0 +1,350 @@
+/* The store's verbs about jobs, their groups and their shards, and what is due. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/io/store.h"
+#include "daemon/io/store_sql.h"
+
+#define INTEGER(type, member)                                                                      \
+	{                                                                                          \
+		offsetof(struct type, member), STORE_INTEGER                                       \
+	}
+#define TEXT(type, member)                                                                         \
+	{                                                                                          \
+		offsetof(struct type, member), STORE_TEXT                                          \
+	}
+
+/* In the order of the columns in store_sql.c. */
+/* clang-format off */
+static const struct store_field job_fields[] = {
+	{ offsetof(struct job, state), STORE_ENUM },
+	INTEGER(job, uid), INTEGER(job, input_file), INTEGER(job, output_file), INTEGER(job, error_file),
+	TEXT(job, endpoint), TEXT(job, window), TEXT(job, metadata), TEXT(job, file_name),
+	TEXT(job, provider), TEXT(job, errors), INTEGER(job, errors_total), INTEGER(job, output_expires_s),
+	INTEGER(job, counts.total), INTEGER(job, counts.ok), INTEGER(job, counts.failed),
+	INTEGER(job, counts.cancelled), INTEGER(job, counts.expired), INTEGER(job, counts.missing),
+	INTEGER(job, created_at), INTEGER(job, in_progress_at), INTEGER(job, finalizing_at),
+	INTEGER(job, completed_at), INTEGER(job, failed_at), INTEGER(job, expired_at),
+	INTEGER(job, cancelling_at), INTEGER(job, cancelled_at),
+	INTEGER(job, due_at), INTEGER(job, tries), TEXT(job, why),
+};
+
+static const struct store_field shard_fields[] = {
+	INTEGER(shard, job), INTEGER(shard, number),
+	{ offsetof(struct shard, state), STORE_ENUM },
+	TEXT(shard, model), TEXT(shard, url), INTEGER(shard, requests), INTEGER(shard, bytes),
+	INTEGER(shard, attempt), TEXT(shard, marker), TEXT(shard, provider_file),
+	INTEGER(shard, intended_at), INTEGER(shard, absent_at), TEXT(shard, batch_id),
+	TEXT(shard, remote_status), INTEGER(shard, remote_completed), INTEGER(shard, remote_failed),
+	TEXT(shard, remote_output), TEXT(shard, remote_error),
+	{ offsetof(struct shard, is_cancel_sent), STORE_BOOL },
+	INTEGER(shard, uploaded_at), INTEGER(shard, batch_created_at), INTEGER(shard, ended_at),
+	INTEGER(shard, due_at), INTEGER(shard, tries), INTEGER(shard, polls),
+	INTEGER(shard, redone), TEXT(shard, refusal), TEXT(shard, why),
+};
+/* clang-format on */
+
+_Static_assert(sizeof(enum job_state) == sizeof(unsigned), "enums are stored as unsigned");
+
+static void read_job(sqlite3_stmt *statement, struct job *job)
+{
+	*job = (struct job){ .id = sqlite3_column_int64(statement, 0) };
+	store_sql_read_fields(statement, 1, job_fields, ARRAY_SIZE(job_fields), job);
+}
+
+static void read_shard(sqlite3_stmt *statement, struct shard *shard)
+{
+	*shard = (struct shard){ .id = sqlite3_column_int64(statement, 0) };
+	store_sql_read_fields(statement, 1, shard_fields, ARRAY_SIZE(shard_fields), shard);
+}
+
+/* Runs a bound list of jobs or shards to its end, or to its first failure. */
+static int visit_jobs(struct store *store, sqlite3_stmt *statement,
+		      void (*visit)(const struct job *, void *), void *context)
+{
+	int r;
+
+	while ((r = store_sql_step(store, statement)) == 1) {
+		auto_job job = { 0 };
+
+		read_job(statement, &job);
+		visit(&job, context);
+	}
+	return r;
+}
+
+static int visit_shards(struct store *store, sqlite3_stmt *statement,
+			void (*visit)(const struct shard *, void *), void *context)
+{
+	int r;
+
+	while ((r = store_sql_step(store, statement)) == 1) {
+		auto_shard shard = { 0 };
+
+		read_shard(statement, &shard);
+		visit(&shard, context);
+	}
+	return r;
+}
+
+/* The integers of the one row that a bound statement gives. */
+static int read_row(struct store *store, sqlite3_stmt *statement, int count, int64_t *const *ret_numbers)
+{
+	int r = store_sql_step(store, statement);
+
+	if (r != 1)
+		return r ? r : -ENOENT;
+	for (int i = 0; i < count; i++)
+		if (ret_numbers[i])
+			*ret_numbers[i] = sqlite3_column_int64(statement, i);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
+int64_t store_job_add(struct store *store, const struct job *job)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_JOB_ADD);
+
+	if (!statement)
+		return 0;
+	store_sql_bind_fields(statement, 2, job_fields, ARRAY_SIZE(job_fields), job);
+	store_sql_run(store, statement);
+	return store->failure ? 0 : sqlite3_last_insert_rowid(store->db);
+}
+
+void store_job_save(struct store *store, const struct job *job)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_JOB_SAVE);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, job->id);
+	store_sql_bind_fields(statement, 2, job_fields, ARRAY_SIZE(job_fields), job);
+	store_sql_run(store, statement);
+}
+
+int store_job_get(struct store *store, int64_t job, struct job *ret_job)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_JOB_GET);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	read_job(statement, ret_job);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
+int store_job_list(struct store *store, int64_t uid, unsigned states, int64_t before, size_t limit,
+		   void (*visit)(const struct job *job, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_JOB_LIST);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, uid);
+	(void)sqlite3_bind_int64(statement, 2, before ? before : INT64_MAX);
+	(void)sqlite3_bind_int64(statement, 3, states);
+	(void)sqlite3_bind_int64(statement, 4, (sqlite3_int64)limit);
+	return visit_jobs(store, statement, visit, context);
+}
+
+int store_job_counts(struct store *store, int64_t uid, int64_t ret_counts[JOB_STATE_COUNT])
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_JOB_COUNTS);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	for (size_t i = 0; i < JOB_STATE_COUNT; i++)
+		ret_counts[i] = 0;
+	(void)sqlite3_bind_int64(statement, 1, uid);
+	while ((r = store_sql_step(store, statement)) == 1) {
+		int64_t state = sqlite3_column_int64(statement, 0);
+
+		if (state >= 0 && state < JOB_STATE_COUNT)
+			ret_counts[state] = sqlite3_column_int64(statement, 1);
+	}
+	return r;
+}
+
+void store_group_add(struct store *store, int64_t job, const struct store_group *group)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_GROUP_ADD);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	(void)sqlite3_bind_int64(statement, 2, group->number);
+	store_sql_bind_text(statement, 3, group->model);
+	store_sql_bind_text(statement, 4, group->url);
+	(void)sqlite3_bind_int64(statement, 5, group->requests);
+	(void)sqlite3_bind_int64(statement, 6, group->bytes);
+	store_sql_run(store, statement);
+}
+
+int store_group_list(struct store *store, int64_t job,
+		     void (*visit)(const struct store_group *group, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_GROUP_LIST);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	while ((r = store_sql_step(store, statement)) == 1) {
+		struct store_group group = {
+			.number = sqlite3_column_int64(statement, 0),
+			.model = (const char *)sqlite3_column_text(statement, 1),
+			.url = (const char *)sqlite3_column_text(statement, 2),
+			.requests = sqlite3_column_int64(statement, 3),
+			.bytes = sqlite3_column_int64(statement, 4),
+		};
+
+		visit(&group, context);
+	}
+	return r;
+}
+
+int64_t store_shard_add(struct store *store, const struct shard *shard)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_SHARD_ADD);
+
+	if (!statement)
+		return 0;
+	store_sql_bind_fields(statement, 2, shard_fields, ARRAY_SIZE(shard_fields), shard);
+	store_sql_run(store, statement);
+	return store->failure ? 0 : sqlite3_last_insert_rowid(store->db);
+}
+
+void store_shard_save(struct store *store, const struct shard *shard)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_SHARD_SAVE);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, shard->id);
+	store_sql_bind_fields(statement, 2, shard_fields, ARRAY_SIZE(shard_fields), shard);
+	store_sql_run(store, statement);
+}
+
+int store_shard_get(struct store *store, int64_t shard, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_GET);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, shard);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	read_shard(statement, ret_shard);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
+int store_shard_list(struct store *store, int64_t job, int64_t after, size_t limit,
+		     void (*visit)(const struct shard *shard, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_LIST);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	(void)sqlite3_bind_int64(statement, 2, after);
+	(void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)limit);
+	return visit_shards(store, statement, visit, context);
+}
+
+int store_shard_count(struct store *store, int64_t job, int64_t *ret_all, int64_t *ret_open)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_COUNT);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	return read_row(store, statement, 2, (int64_t *const[]){ ret_all, ret_open });
+}
+
+int store_shard_progress(struct store *store, int64_t job, int64_t *ret_completed, int64_t *ret_failed)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_PROGRESS);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	return read_row(store, statement, 2, (int64_t *const[]){ ret_completed, ret_failed });
+}
+
+int store_shard_owner(struct store *store, const char *provider, const char *batch_id,
+		      int64_t *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_OWNER);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	store_sql_bind_text(statement, 2, batch_id);
+	return read_row(store, statement, 1, &ret_shard);
+}
+
+int store_shard_live(struct store *store, const char *provider, int64_t since, size_t limit,
+		     void (*visit)(const struct shard *shard, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_LIVE);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	(void)sqlite3_bind_int64(statement, 2, since);
+	(void)sqlite3_bind_int64(statement, 3, (sqlite3_int64)limit);
+	return visit_shards(store, statement, visit, context);
+}
+
+int store_shard_in_flight(struct store *store, const char *provider, int64_t *ret_count)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_IN_FLIGHT);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	return read_row(store, statement, 1, &ret_count);
+}
+
+int store_due(struct store *store, int64_t now, size_t limit,
+	      void (*visit)(const struct store_due *due, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_DUE);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, now);
+	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
+	while ((r = store_sql_step(store, statement)) == 1) {
+		struct store_due due = {
+			.job = sqlite3_column_int64(statement, 0),
+			.shard = sqlite3_column_int64(statement, 1),
+			.due_at = sqlite3_column_int64(statement, 2),
+		};
+
+		visit(&due, context);
+	}
+	return r;
+}
+
+int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_NEXT_DUE);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, now);
+	return read_row(store, statement, 1, &ret_at);
+}

@@ -1,0 +1,169 @@
+#include "daemon/io/store_sql.h"
+
+#include "daemon/base/cleanup.h"
+
+/* The columns of a job and of a shard, in the order of the tables of fields in store_jobs.c. */
+#define JOB_COLUMNS                                                                                \
+	"state, uid, input_file, output_file, error_file, endpoint, window, metadata, file_name, " \
+	"provider, errors, errors_total, output_expires_s, total, ok, failed, cancelled, expired, " \
+	"missing, created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, " \
+	"cancelling_at, cancelled_at, due_at, tries, why"
+#define JOB_VALUES                                                                                 \
+	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
+	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31"
+#define SHARD_COLUMNS                                                                              \
+	"job, number, state, model, url, requests, bytes, attempt, marker, provider_file, "        \
+	"intended_at, absent_at, batch_id, remote_status, remote_completed, remote_failed, "       \
+	"remote_output, remote_error, is_cancel_sent, uploaded_at, batch_created_at, ended_at, "   \
+	"due_at, tries, polls, redone, refusal, why"
+#define SHARD_VALUES                                                                               \
+	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
+	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29"
+#define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted"
+#define FILE_LIST_WHERE                                                                            \
+	"WHERE is_deleted = 0 AND (?1 = -1 OR uid = ?1) AND (?2 IS NULL OR purpose = ?2) "         \
+	"AND (expires_at = 0 OR expires_at > ?4) "
+
+/* States that have ended, as the enums number them. */
+#define SHARD_ENDED_STATES "(5, 7, 8)"
+
+/* clang-format off */
+static const char *const statements[SQL_COUNT] = {
+	[SQL_BEGIN]    = "BEGIN IMMEDIATE",
+	[SQL_COMMIT]   = "COMMIT",
+	[SQL_ROLLBACK] = "ROLLBACK",
+	[SQL_META_GET] = "SELECT value FROM meta WHERE name = ?1",
+	[SQL_META_SET] = "INSERT INTO meta (name, value) VALUES (?1, ?2) "
+			 "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+
+	[SQL_JOB_ADD]    = "INSERT INTO job (" JOB_COLUMNS ") VALUES (" JOB_VALUES ")",
+	[SQL_JOB_SAVE]   = "UPDATE job SET (" JOB_COLUMNS ") = (" JOB_VALUES ") WHERE id = ?1",
+	[SQL_JOB_GET]    = "SELECT id, " JOB_COLUMNS " FROM job WHERE id = ?1",
+	[SQL_JOB_LIST]   = "SELECT id, " JOB_COLUMNS " FROM job "
+			   "WHERE id < ?2 AND (?1 = -1 OR uid = ?1) AND (?3 >> state) & 1 "
+			   "ORDER BY id DESC LIMIT ?4",
+	[SQL_JOB_COUNTS] = "SELECT state, count(*) FROM job WHERE ?1 = -1 OR uid = ?1 GROUP BY state",
+
+	[SQL_GROUP_ADD]  = "INSERT INTO job_group (job, number, model, url, requests, bytes) "
+			   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+	[SQL_GROUP_LIST] = "SELECT number, model, url, requests, bytes FROM job_group "
+			   "WHERE job = ?1 ORDER BY number",
+
+	[SQL_SHARD_ADD]  = "INSERT INTO shard (" SHARD_COLUMNS ") VALUES (" SHARD_VALUES ")",
+	[SQL_SHARD_SAVE] = "UPDATE shard SET (" SHARD_COLUMNS ") = (" SHARD_VALUES ") WHERE id = ?1",
+	[SQL_SHARD_GET]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE id = ?1",
+	[SQL_SHARD_LIST] = "SELECT id, " SHARD_COLUMNS " FROM shard "
+			   "WHERE job = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
+	[SQL_SHARD_COUNT] = "SELECT count(*), count(*) FILTER (WHERE state NOT IN " SHARD_ENDED_STATES ") "
+			    "FROM shard WHERE job = ?1",
+	[SQL_SHARD_PROGRESS] = "SELECT ifnull(sum(remote_completed), 0), ifnull(sum(remote_failed), 0) "
+			       "FROM shard WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES,
+	[SQL_SHARD_OWNER] = "SELECT shard.id FROM shard JOIN job ON job.id = shard.job "
+			    "WHERE shard.batch_id = ?2 AND job.provider = ?1",
+	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
+			   "AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1 LIMIT ?3",
+	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard JOIN job ON job.id = shard.job "
+				"WHERE (shard.state = 2 OR shard.state = 1 AND shard.intended_at > 0) AND job.provider = ?1",
+
+	[SQL_DUE]      = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
+			 "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
+			 "ORDER BY at LIMIT ?2",
+	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
+			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1)",
+
+	[SQL_FILE_ADD]    = "INSERT INTO file (uid, purpose, name, bytes, created_at, expires_at, is_deleted) "
+			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
+	[SQL_FILE_GET]    = "SELECT " FILE_COLUMNS " FROM file WHERE id = ?1",
+	[SQL_FILE_DELETE] = "UPDATE file SET is_deleted = 1 WHERE id = ?1",
+	[SQL_FILE_LIST_UP]   = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
+			       "AND id > ?3 ORDER BY id LIMIT ?5",
+	[SQL_FILE_LIST_DOWN] = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
+			       "AND id < ?3 ORDER BY id DESC LIMIT ?5",
+	[SQL_FILE_PUT]    = "INSERT INTO file_bytes (file, bytes) VALUES (?1, ?2)",
+	[SQL_FILE_BYTES]  = "SELECT bytes FROM file_bytes WHERE file = ?1",
+
+	[SQL_RECORD_PUT]   = "INSERT INTO record (job, name, bytes) VALUES (?1, ?2, ?3) "
+			     "ON CONFLICT (job, name) DO UPDATE SET bytes = excluded.bytes",
+	[SQL_RECORD_BYTES] = "SELECT bytes FROM record WHERE job = ?1 AND name = ?2",
+	[SQL_RECORD_REMOVE] = "DELETE FROM record WHERE job = ?1 AND name = ?2",
+	[SQL_RECORD_CLEAR] = "DELETE FROM record WHERE job = ?1",
+
+	[SQL_EVENT_ADD]  = "INSERT INTO event (job, shard, at, type, level, message, is_last) "
+			   "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+	[SQL_EVENT_LIST] = "SELECT seq, job, shard, at, type, level, message, is_last FROM event "
+			   "WHERE job = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+	[SQL_EVENT_NEWEST] = "SELECT max(seq) FROM event",
+	[SQL_EVENT_LAST] = "SELECT max(seq) FROM event WHERE job = ?1",
+
+	[SQL_KEY_ADD] = "INSERT INTO idempotency (uid, name, digest, job, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+	[SQL_KEY_GET] = "SELECT digest, job FROM idempotency WHERE uid = ?1 AND name = ?2",
+
+	[SQL_LIST_FAILED]       = "SELECT list_failed_at FROM provider WHERE name = ?1",
+	[SQL_LIST_NOTE_FAILURE] = "INSERT INTO provider (name, list_failed_at) VALUES (?1, ?2) "
+				  "ON CONFLICT (name) DO UPDATE SET list_failed_at = excluded.list_failed_at",
+};
+
+static const char *const migrations[] = {
+	/* 0 -> 1: the first schema. Times are Unix milliseconds, 0 is "never". */
+	"CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+	/* One row a job. Ids are never used again, so that a removed job's number is not another's. */
+	"CREATE TABLE job ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL, uid INTEGER NOT NULL,"
+	"  input_file INTEGER NOT NULL, output_file INTEGER NOT NULL, error_file INTEGER NOT NULL,"
+	"  endpoint TEXT NOT NULL, window TEXT NOT NULL, metadata TEXT, file_name TEXT, provider TEXT NOT NULL,"
+	"  errors TEXT, errors_total INTEGER NOT NULL, output_expires_s INTEGER NOT NULL,"
+	"  total INTEGER NOT NULL, ok INTEGER NOT NULL, failed INTEGER NOT NULL, cancelled INTEGER NOT NULL,"
+	"  expired INTEGER NOT NULL, missing INTEGER NOT NULL,"
+	"  created_at INTEGER NOT NULL, in_progress_at INTEGER NOT NULL, finalizing_at INTEGER NOT NULL,"
+	"  completed_at INTEGER NOT NULL, failed_at INTEGER NOT NULL, expired_at INTEGER NOT NULL,"
+	"  cancelling_at INTEGER NOT NULL, cancelled_at INTEGER NOT NULL,"
+	"  due_at INTEGER NOT NULL, tries INTEGER NOT NULL, why TEXT) STRICT;"
+	"CREATE INDEX job_due ON job (due_at) WHERE due_at > 0;"
+	"CREATE INDEX job_uid ON job (uid, id);"
+	"CREATE TABLE job_group ("
+	"  job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, number INTEGER NOT NULL,"
+	"  model TEXT NOT NULL, url TEXT NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,"
+	"  PRIMARY KEY (job, number)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE shard ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,"
+	"  number INTEGER NOT NULL, state INTEGER NOT NULL, model TEXT NOT NULL, url TEXT NOT NULL,"
+	"  requests INTEGER NOT NULL, bytes INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+	"  marker TEXT NOT NULL UNIQUE, provider_file TEXT, intended_at INTEGER NOT NULL, absent_at INTEGER NOT NULL,"
+	"  batch_id TEXT, remote_status TEXT, remote_completed INTEGER NOT NULL, remote_failed INTEGER NOT NULL,"
+	"  remote_output TEXT, remote_error TEXT, is_cancel_sent INTEGER NOT NULL, uploaded_at INTEGER NOT NULL,"
+	"  batch_created_at INTEGER NOT NULL, ended_at INTEGER NOT NULL, due_at INTEGER NOT NULL,"
+	"  tries INTEGER NOT NULL, polls INTEGER NOT NULL, redone INTEGER NOT NULL, refusal TEXT, why TEXT, UNIQUE (job, number)) STRICT;"
+	"CREATE INDEX shard_due ON shard (due_at) WHERE due_at > 0;"
+	"CREATE INDEX shard_batch ON shard (batch_id) WHERE batch_id IS NOT NULL;"
+	"CREATE INDEX shard_live ON shard (state) WHERE state IN (1, 2);"
+	/* What the front door calls a file. Small ones have their bytes beside, large ones under files/. */
+	"CREATE TABLE file ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, uid INTEGER NOT NULL, purpose TEXT NOT NULL, name TEXT,"
+	"  bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,"
+	"  is_deleted INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX file_uid ON file (uid, id);"
+	"CREATE TABLE file_bytes (file INTEGER PRIMARY KEY REFERENCES file (id) ON DELETE CASCADE,"
+	"  bytes BLOB NOT NULL) STRICT;"
+	/* Small records and downloads of small jobs. */
+	"CREATE TABLE record (job INTEGER NOT NULL, name TEXT NOT NULL, bytes BLOB NOT NULL,"
+	"  PRIMARY KEY (job, name)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE event ("
+	"  seq INTEGER PRIMARY KEY AUTOINCREMENT, job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE,"
+	"  shard INTEGER NOT NULL, at INTEGER NOT NULL, type TEXT NOT NULL, level TEXT NOT NULL,"
+	"  message TEXT NOT NULL, is_last INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX event_job ON event (job, seq);"
+	"CREATE TABLE idempotency (uid INTEGER NOT NULL, name TEXT NOT NULL, digest BLOB NOT NULL,"
+	"  job INTEGER NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (uid, name)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE provider (name TEXT PRIMARY KEY, list_failed_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+};
+/* clang-format on */
+
+const char *store_sql_text(enum sql which)
+{
+	return statements[which];
+}
+
+const char *store_sql_migration(size_t version)
+{
+	return version < ARRAY_SIZE(migrations) ? migrations[version] : NULL;
+}

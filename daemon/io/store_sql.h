@@ -1,0 +1,114 @@
+/*
+ * Inside of the store: its SQL by name, its state, and the few functions that touch SQLite. Only
+ * daemon/io/store*.c include this.
+ */
+#ifndef BATCHD_IO_STORE_SQL_H
+#define BATCHD_IO_STORE_SQL_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct error;
+
+enum sql {
+	SQL_BEGIN,
+	SQL_COMMIT,
+	SQL_ROLLBACK,
+	SQL_META_GET,
+	SQL_META_SET,
+	SQL_JOB_ADD,
+	SQL_JOB_SAVE,
+	SQL_JOB_GET,
+	SQL_JOB_LIST,
+	SQL_JOB_COUNTS,
+	SQL_GROUP_ADD,
+	SQL_GROUP_LIST,
+	SQL_SHARD_ADD,
+	SQL_SHARD_SAVE,
+	SQL_SHARD_GET,
+	SQL_SHARD_LIST,
+	SQL_SHARD_COUNT,
+	SQL_SHARD_PROGRESS,
+	SQL_SHARD_OWNER,
+	SQL_SHARD_LIVE,
+	SQL_SHARD_IN_FLIGHT,
+	SQL_DUE,
+	SQL_NEXT_DUE,
+	SQL_FILE_ADD,
+	SQL_FILE_GET,
+	SQL_FILE_DELETE,
+	SQL_FILE_LIST_UP,
+	SQL_FILE_LIST_DOWN,
+	SQL_FILE_PUT,
+	SQL_FILE_BYTES,
+	SQL_RECORD_PUT,
+	SQL_RECORD_BYTES,
+	SQL_RECORD_REMOVE,
+	SQL_RECORD_CLEAR,
+	SQL_EVENT_ADD,
+	SQL_EVENT_LIST,
+	SQL_EVENT_LAST,
+	SQL_EVENT_NEWEST,
+	SQL_KEY_ADD,
+	SQL_KEY_GET,
+	SQL_LIST_FAILED,
+	SQL_LIST_NOTE_FAILURE,
+	SQL_COUNT,
+};
+
+/* The text of a statement. */
+const char *store_sql_text(enum sql which);
+
+/* What a newer program does to an older store: step i leads from version i to i + 1. NULL after the last. */
+const char *store_sql_migration(size_t version);
+
+struct store_waiter {
+	void (*after)(int result, void *context);
+	void *context;
+};
+
+struct store {
+	sqlite3 *db;
+	sqlite3_stmt *statements[SQL_COUNT];
+	bool is_open;	   /* a transaction is */
+	int failure;	   /* negative errno of this turn's first failed write */
+	char failure_text[256];
+	struct store_waiter *waiters;
+	size_t waiter_count;
+	size_t waiter_room;
+	uint64_t id_key;
+};
+
+/* The negative errno for an SQLite result code. */
+int store_sql_errno(int code);
+
+/* A statement ready to bind, prepared once; NULL when even that failed (then the turn is spoiled). */
+sqlite3_stmt *store_sql(struct store *store, enum sql which);
+/* The same for one that writes: opens the turn's transaction first. NULL when the turn is spoiled. */
+sqlite3_stmt *store_sql_write(struct store *store, enum sql which);
+/* Runs a write to its end and resets it; a failure spoils the turn. */
+void store_sql_run(struct store *store, sqlite3_stmt *statement);
+/* 1: a row is there; 0: no more; negative errno. The last two reset the statement. */
+int store_sql_step(struct store *store, sqlite3_stmt *statement);
+/* Binds a text, or NULL. It must live until the statement ran. */
+void store_sql_bind_text(sqlite3_stmt *statement, int index, const char *text);
+/* A copy of a column's text, NULL for NULL. The caller frees. */
+char *store_sql_text_of(sqlite3_stmt *statement, int column);
+/* A copy of a column's bytes, terminated. */
+char *store_sql_bytes_of(sqlite3_stmt *statement, int column, size_t *ret_size);
+
+/* A member of a struct that stands in a column: its place and its form. */
+enum store_form { STORE_INTEGER, STORE_ENUM, STORE_BOOL, STORE_TEXT };
+struct store_field {
+	size_t at;
+	enum store_form form;
+};
+/* Binds each field of a record in turn, from index on; and the way back, from column on. */
+void store_sql_bind_fields(sqlite3_stmt *statement, int index, const struct store_field *fields,
+			   size_t count, const void *record);
+void store_sql_read_fields(sqlite3_stmt *statement, int column, const struct store_field *fields,
+			   size_t count, void *record);
+
+#endif

@@ -1,0 +1,84 @@
+/*
+ * The words of the front door, shared by the daemon and batchctl: paths, parameters, limits, and
+ * the fields that are ours. The rest is the Files and Batch API as its official document has it.
+ *
+ *	GET    /v1/batches?after=ID&limit=N[&state=S,S]	listBatches; newest first; state is ours: statuses, or "open" / "ended"
+ *	POST   /v1/batches	application/json: createBatch	application/jsonl (or x-ndjson): the body is the input; parameters in the query:
+ *				endpoint, completion_window, metadata (a JSON object), filename, provider
+ *	GET    /v1/batches/{id}				retrieveBatch; id is batch_57 or 57
+ *	POST   /v1/batches/{id}/cancel			cancelBatch
+ *	GET    /v1/batches/{id}/results?only=ok|errors[&partial=1]	lines in the order of the input; without only: one line per request.
+ *				Before the job ended: 409 with code "not_finished", or with partial=1 what is there
+ *	GET    /v1/batches/{id}/events?after=SEQ[&follow=1]	application/x-ndjson, one event a line, oldest first; with follow=1 the
+ *				answer stays open until the job's last event (blank lines in between mean nothing)
+ *	POST   /v1/files (multipart/form-data: purpose, file)	GET /v1/files?purpose&limit&order&after	GET, DELETE /v1/files/{id}	GET /v1/files/{id}/content
+ *	GET    /v1/daemon				the service: see below
+ *	GET    /healthz					200 "ok\n" while jobs are accepted, 503 otherwise; anybody may ask
+ *
+ * A batch object is the documented one: id object endpoint errors input_file_id completion_window status output_file_id error_file_id created_at
+ * in_progress_at expires_at finalizing_at completed_at failed_at expired_at cancelling_at cancelled_at request_counts{total completed failed} metadata; and "batchd":
+ *	{ "job": 57, "state": "running", "owner": {"uid": 1000, "user": "ada"}, "provider": "openai", "input_bytes": N, "file_name": "evals.jsonl" or null,
+ *	  "counts": {"total","ok","failed","cancelled","expired","missing"},	final numbers grow as shards are collected
+ *	  "why": "waits for ..." or null,					what it waits for, one phrase
+ *	  "errors_total": N,							how many lines were refused; errors.data holds at most PROTOCOL_MAX_ERRORS
+ *	  "events": SEQ,							number of the job's last event
+ *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "requests": N, "bytes": N, "attempt": 1, "batch_id": "..." or null,
+ *		"provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "due_at": unix seconds or null, "why": ... or null} ] }
+ *		("shards" only from retrieve; at most PROTOCOL_MAX_SHARDS, "shards_total" tells)
+ *
+ * An event: { "object": "batchd.event", "seq": 12, "job": 57, "shard": 1 or null, "created_at": unix seconds, "created_at_ms": N, "type": "shard.created",
+ *	"level": "info"|"warning"|"error", "message": "...", "is_last": true only on the job's last one }
+ * Types: job.accepted job.valid job.failed job.cut job.cancelling job.merged job.completed job.cancelled job.expired job.note
+ *	shard.uploaded shard.created shard.adopted shard.ended shard.fetched shard.collected shard.dropped shard.cancelled shard.uncertain shard.doubt shard.retry shard.note
+ *
+ * GET /v1/daemon: { "object": "batchd.daemon", "version", "pid", "started_at", "accepting": true|false, "why": null or why not, "state_folder", "jobs": {"accepted": N, ...all states},
+ *	"providers": [ {"name", "base_url", "is_paused": bool, "why": null or text, "shards_in_flight": N } ], "disk_free_bytes": N, "you": {"uid": N, "is_operator": bool} }
+ *
+ * Errors: { "error": { "message", "type", "param", "code" } } with the status of the table in reference to the official API; ours besides:
+ *	409 idempotency_conflict  409 not_finished  413 too_large  429 too_many  503 outcome_unknown | draining (Retry-After)  507 disk_full
+ */
+#ifndef BATCHD_PROTOCOL_H
+#define BATCHD_PROTOCOL_H
+
+#define PROTOCOL_DEFAULT_SOCKET "/run/batchd/batchd.sock"
+#define PROTOCOL_SOCKET_VARIABLE "BATCHD_SOCKET"
+
+#define PROTOCOL_BATCHES "/v1/batches"
+#define PROTOCOL_FILES "/v1/files"
+#define PROTOCOL_DAEMON "/v1/daemon"
+#define PROTOCOL_HEALTH "/healthz"
+
+#define PROTOCOL_BATCH_PREFIX "batch_" /* job 57 is batch_57 */
+#define PROTOCOL_FILE_PREFIX "file-"   /* file 9 is file-9 */
+
+#define PROTOCOL_IDEMPOTENCY_HEADER "Idempotency-Key"
+#define PROTOCOL_MAX_KEY 255 /* bytes of an Idempotency-Key */
+
+#define PROTOCOL_JSON "application/json"
+#define PROTOCOL_JSONL "application/jsonl"
+#define PROTOCOL_NDJSON "application/x-ndjson"
+
+#define PROTOCOL_MAX_JSON_BODY (1024 * 1024) /* bytes of a JSON body */
+#define PROTOCOL_MAX_METADATA 16	     /* pairs; keys of 64 and values of 512 characters */
+#define PROTOCOL_MAX_METADATA_KEY 64
+#define PROTOCOL_MAX_METADATA_VALUE 512
+#define PROTOCOL_MAX_FILE_NAME 255 /* bytes */
+#define PROTOCOL_MAX_ERRORS 1000   /* refused lines listed in errors.data */
+#define PROTOCOL_MAX_SHARDS 1000   /* shards listed in a batch object */
+#define PROTOCOL_LIST_DEFAULT 20
+#define PROTOCOL_LIST_MAX 100
+#define PROTOCOL_FILES_LIST_MAX 10000
+
+#define PROTOCOL_WINDOW "24h" /* the documented completion_window */
+
+/* Codes of errors that are ours. */
+#define PROTOCOL_CODE_CONFLICT "idempotency_conflict"
+#define PROTOCOL_CODE_NOT_FINISHED "not_finished"
+#define PROTOCOL_CODE_TOO_LARGE "too_large"
+#define PROTOCOL_CODE_TOO_MANY "too_many"
+#define PROTOCOL_CODE_UNKNOWN "outcome_unknown"
+#define PROTOCOL_CODE_DRAINING "draining"
+#define PROTOCOL_CODE_DISK "disk_full"
+#define PROTOCOL_CODE_NOT_PERMITTED "not_permitted"
+
+#endif

@@ -1,0 +1,467 @@
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/io/config.h"
+#include "tests/unit/check.h"
+
+#define PROVIDER "[provider a]\nbase_url=http://h/v1\n"
+
+DEFINE_CLEANUP(struct config *, config_free)
+
+static char folder[] = "/tmp/test_config.XXXXXX";
+
+static char *write_file(const char *name, const void *bytes, size_t size, mode_t mode)
+{
+	char *path = xasprintf("%s/%s", folder, name);
+	FILE *file = fopen(path, "we");
+
+	if (!file || fwrite(bytes, 1, size, file) != size || fchmod(fileno(file), mode) != 0)
+		abort();
+	(void)fclose(file);
+	return path;
+}
+
+static int load(const char *text, size_t size, struct config **ret_config, struct error *err)
+{
+	auto_free char *path = write_file("batchd.conf", text, size, 0600);
+	int failed = config_load(path, ret_config, err);
+
+	if (failed && strncmp(err->text, path, strlen(path)) == 0)
+		memmove(err->text, err->text + strlen(path), strlen(err->text + strlen(path)) + 1);
+	return failed;
+}
+
+/* clang-format off */
+static const struct { const char *text, *sentence; } wrong_files[] = {
+	{ "", ": no provider; add a section [provider NAME] with base_url" },
+	{ "[daemon]\n", ": no provider; add a section [provider NAME] with base_url" },
+	{ "[provider a]\n", ":1: [provider a]: base_url is missing" },
+	{ "\n[provider a]\n\npoll_first = 5 parsecs\n",
+	  ":4: [provider a] poll_first: \"5 parsecs\" is no duration (250ms, 5s, 2m, 1h, 1d)" },
+	{ "[provider a]\npoll_first = 99d\n", ":2: [provider a] poll_first: \"99d\" is out of range (1ms to 1d)" },
+	{ "[provider a]\npoll_first = 0s\n", ":2: [provider a] poll_first: \"0s\" is out of range (1ms to 1d)" },
+	{ "[provider a]\nmax_requests = 50001\n", ":2: [provider a] max_requests: \"50001\" is out of range (1 to 50000)" },
+	{ "[provider a]\nmax_requests = 5s\n", ":2: [provider a] max_requests: \"5s\" is no whole number" },
+	{ "[provider a]\nmax_bytes = 99999999999999999999\n",
+	  ":2: [provider a] max_bytes: \"99999999999999999999\" is out of range (1 to 10GB)" },
+	{ "[provider a]\ntrust_list = maybe\n", ":2: [provider a] trust_list: \"maybe\" is neither yes nor no" },
+	{ "[provider a]\nbase_url =\n", ":2: [provider a] base_url: no value" },
+	{ "[provider a]\nbase_url = ftp://h\n", ":2: [provider a] base_url: no URL that begins with https://HOST or http://HOST" },
+	{ "[provider a]\nbase_url = https:///v1\n", ":2: [provider a] base_url: no URL that begins with https://HOST or http://HOST" },
+	{ "[provider a]\nbase_url = https://me:pass@h/v1\n",
+	  ":2: [provider a] base_url: a name or password has no place in it; a key goes into api_key_file" },
+	{ "[provider a]\nbase_url = https://h/v1?x=1\n",
+	  ":2: [provider a] base_url: \"https://h/v1?x=1\" must end with its path, without \"?\" or \"#\"" },
+	{ "[provider a]\nbase_url = https://h/a b\n", ":2: [provider a] base_url: only printable ASCII without blanks may be sent" },
+	{ "[provider a]\napi_key_file = sk-secret\n", ":2: [provider a] api_key_file: this looks like a key; it takes the name of a file" },
+	{ "[provider a]\napi_key_file = a b\n",
+	  ":2: [provider a] api_key_file: neither a path (with a slash) nor the name of a credential" },
+	{ "[provider a]\napi_key = sk-secret\n", ":2: [provider a]: unknown key \"api_key\"" },
+	{ "[provider a]\nsocket = /x\n", ":2: [provider a]: unknown key \"socket\"" },
+	{ "[daemon]\nbase_url = https://h\n", ":2: [daemon]: unknown key \"base_url\"" },
+	{ "[daemon]\nlog_level = loud\n", ":2: [daemon] log_level: \"loud\" is no level (error, warning, notice, info, debug)" },
+	{ "[daemon]\nmin_free = 1\nmin_free = 2\n", ":3: [daemon] min_free: given twice (first at line 2)" },
+	{ "[daemon]\n[daemon]\n", ":2: [daemon] stands here twice (first at line 1)" },
+	{ PROVIDER PROVIDER, ":3: [provider a] stands here twice (first at line 1)" },
+	{ "[provider]\n", ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
+	{ "[provider a/b]\n", ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
+	{ "[provider abcdefghijklmnopqrstuvwxyz1234567]\n",
+	  ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
+	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon] and [provider NAME])" },
+	{ "[]\n", ":1: unknown section [] (there are [daemon] and [provider NAME])" },
+	{ "[daemon\n", ":1: \"[\" without \"]\"" },
+	{ "[daemon] x\n", ":1: nothing may follow [daemon] on its line" },
+	{ "socket = /x\n", ":1: \"socket\" stands before any section" },
+	{ "[daemon]\nsocket\n", ":2: neither [section] nor key = value" },
+	{ "[daemon]\nsocket\nwrong = 1\n", ":2: neither [section] nor key = value" },
+	{ "[daemon]\nwrong = 1\nsocket\n", ":2: [daemon]: unknown key \"wrong\"" },
+	{ "[daemon]\nsocket = /x ; why\n", ":2: a comment needs a line of its own" },
+	{ "[daemon]\nsocket = /x # why\n", ":2: a comment needs a line of its own" },
+	{ "[daemon]\nsocket = /x\n  /y\n", ":3: neither [section] nor key = value" },
+	{ "[daemon]\nsocket = /x\033[2J\n", ":2: a control character" },
+	{ "[daemon]\nsocket = /x\rlog_level = info\n", ":2: a control character" },
+	{ "[provider a]\nbase_url=http://h\npoll_first = 2m\n",
+	  ":1: [provider a]: poll_longest (1m) is shorter than poll_first (2m)" },
+	{ "[provider a]\nbase_url=http://h\nretry_longest = 1s\n",
+	  ":1: [provider a]: retry_longest (1s) is shorter than retry_first (5s)" },
+};
+/* clang-format on */
+
+static void refuses_a_wrong_file_with_its_line_and_key(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(wrong_files); i++) {
+		auto_with(config_free) struct config *config = NULL;
+		struct error err = {0};
+		int failed = load(wrong_files[i].text, strlen(wrong_files[i].text), &config, &err);
+
+		CHECK_ROW(wrong_files[i].text, failed == -EINVAL && !config);
+		CHECK_ROW(wrong_files[i].sentence, strcmp(err.text, wrong_files[i].sentence) == 0);
+		if (strcmp(err.text, wrong_files[i].sentence) != 0)
+			(void)fprintf(stderr, "# got %s\n", err.text);
+	}
+}
+
+static void reads_every_key(void)
+{
+	static const char text[] =
+		"\xef\xbb\xbf[daemon]\r\n# a comment\n; another\r\nstate_folder = /s\r\nsocket=/k\n"
+		"operators = wheel\nlog_level = debug\nmax_file = 1MiB\nmax_connections = 7\n"
+		"  max_connections_per_user : 3\nmin_free = 0\n\t[provider a.b-c_9]  \n"
+		"base_url = https://h:1/v1//\napi_key_file = k.key\norganization = org-1\nproject "
+		"= p\n"
+		"ca_file = /ca #1.pem\nproxy = http://p:3128\npoll_first = 250ms\npoll_longest = "
+		"2h\n"
+		"settle = 0s\nretry_first = 1s\nretry_longest = 1d\nconnect_timeout = 2s\n"
+		"call_timeout = 3s\nstall_timeout = 4s\nmax_requests = 5\nmax_bytes = 6KB\n"
+		"max_attempts = 7\nmax_transfers = 8\ntrust_list = yes\n[provider "
+		"z]\nbase_url=http://z";
+	auto_free char *wanted = xstrdup(text);
+	auto_with(config_free) struct config *config = NULL;
+	const struct config_provider *a;
+	struct error err = {0};
+
+	/* A comment sign behind a blank is refused; in the middle of a word it is a letter. */
+	memmove(strstr(wanted, " #1"), "-#1", 3);
+	if (load(wanted, strlen(wanted), &config, &err) != 0) {
+		CU_FAIL("the file was refused");
+		(void)fprintf(stderr, "# %s\n", err.text);
+		return;
+	}
+	CU_ASSERT_STRING_EQUAL(config->state_folder, "/s");
+	CU_ASSERT_STRING_EQUAL(config->socket, "/k");
+	CU_ASSERT_STRING_EQUAL(config->operators, "wheel");
+	CU_ASSERT_STRING_EQUAL(config->log_level, "debug");
+	CU_ASSERT(config->max_file == 1048576 && config->max_connections == 7);
+	CU_ASSERT(config->max_connections_per_user == 3 && config->min_free == 0);
+	CU_ASSERT(config->provider_count == 2);
+	a = config_provider_find(config, NULL);
+	CU_ASSERT_STRING_EQUAL(a->name, "a.b-c_9");
+	CU_ASSERT_STRING_EQUAL(a->base_url, "https://h:1/v1");
+	CU_ASSERT_STRING_EQUAL(a->api_key_file, "k.key");
+	CU_ASSERT_STRING_EQUAL(a->organization, "org-1");
+	CU_ASSERT_STRING_EQUAL(a->project, "p");
+	CU_ASSERT_STRING_EQUAL(a->ca_file, "/ca-#1.pem");
+	CU_ASSERT_STRING_EQUAL(a->proxy, "http://p:3128");
+	CU_ASSERT(a->poll_first == 250 && a->poll_longest == 7200000 && a->settle == 0);
+	CU_ASSERT(a->retry_first == 1000 && a->retry_longest == 86400000);
+	CU_ASSERT(a->connect_timeout == 2000 && a->call_timeout == 3000);
+	CU_ASSERT(a->stall_timeout == 4000 && a->max_requests == 5 && a->max_bytes == 6000);
+	CU_ASSERT(a->max_attempts == 7 && a->max_transfers == 8 && a->trust_list);
+	CU_ASSERT_STRING_EQUAL(config_provider_find(config, "z")->base_url, "http://z");
+	CU_ASSERT_PTR_NULL(config_provider_find(config, "none"));
+}
+
+static void presets_what_the_header_promises(void)
+{
+	auto_with(config_free) struct config *config = NULL;
+	const struct config_provider *provider;
+	struct error err = {0};
+
+	CU_ASSERT_FATAL(load(PROVIDER, strlen(PROVIDER), &config, &err) == 0);
+	provider = &config->providers[0];
+	CU_ASSERT_STRING_EQUAL(config->state_folder, "/var/lib/batchd");
+	CU_ASSERT_STRING_EQUAL(config->socket, "/run/batchd/batchd.sock");
+	CU_ASSERT_STRING_EQUAL(config->log_level, "info");
+	CU_ASSERT_PTR_NULL(config->operators);
+	CU_ASSERT(config->max_file == 16000000000 && config->max_connections == 1000);
+	CU_ASSERT(config->max_connections_per_user == 250 && config->min_free == 256000000);
+	CU_ASSERT(!provider->api_key_file && !provider->organization && !provider->project);
+	CU_ASSERT(!provider->ca_file && !provider->proxy && !provider->trust_list);
+	CU_ASSERT(provider->poll_first == 5000 && provider->poll_longest == 60000);
+	CU_ASSERT(provider->settle == 600000 && provider->retry_first == 5000);
+	CU_ASSERT(provider->retry_longest == 900000 && provider->connect_timeout == 10000);
+	CU_ASSERT(provider->call_timeout == 60000 && provider->stall_timeout == 60000);
+	CU_ASSERT(provider->max_requests == 50000 && provider->max_bytes == 200000000);
+	CU_ASSERT(provider->max_attempts == 3 && provider->max_transfers == 4);
+}
+
+/* The longest line is what inih's buffer leaves: it takes 200 bytes here, but a build may differ.
+ */
+static void names_the_line_that_is_too_long(void)
+{
+	for (size_t length = 20; length < 5000; length++) {
+		auto_with(config_free) struct config *config = NULL;
+		auto_buffer text = {0};
+		struct error err = {0};
+
+		buffer_add_text(&text, PROVIDER "proxy = ");
+		for (size_t i = strlen("proxy = "); i < length; i++)
+			buffer_add_text(&text, "x");
+		buffer_add_text(&text, "\nmax_attempts = 9\n");
+		if (load(buffer_text(&text), text.size, &config, &err) == 0) {
+			CU_ASSERT(strlen(config->providers[0].proxy) ==
+				  length - strlen("proxy = "));
+			CU_ASSERT(config->providers[0].max_attempts == 9);
+			continue;
+		}
+		CU_ASSERT(length > 190 && strncmp(err.text, ":3: longer than ", 16) == 0);
+	}
+}
+
+static void lets_a_comment_be_of_any_length_and_content(void)
+{
+	auto_with(config_free) struct config *config = NULL;
+	auto_buffer text = {0};
+	struct error err = {0};
+
+	buffer_add_text(&text, "  # ");
+	for (size_t i = 0; i < 3000; i++)
+		buffer_add(&text, "\0\033[", 3);
+	buffer_add_text(&text, "\n" PROVIDER "wrong = 1\n");
+	CU_ASSERT(load(text.data, text.size, &config, &err) == -EINVAL);
+	CU_ASSERT_STRING_EQUAL(err.text, ":4: [provider a]: unknown key \"wrong\"");
+}
+
+static void refuses_a_zero_byte_anywhere(void)
+{
+	static const char text[] = PROVIDER "proxy = http://x\n";
+
+	for (size_t i = 0; i < sizeof(text) - 1; i++) {
+		auto_with(config_free) struct config *config = NULL;
+		char copy[sizeof(text)];
+		struct error err = {0};
+
+		memcpy(copy, text, sizeof(text));
+		copy[i] = '\0';
+		CU_ASSERT(load(copy, sizeof(copy) - 1, &config, &err) == -EINVAL);
+	}
+	{
+		auto_with(config_free) struct config *config = NULL;
+		struct error err = {0};
+
+		CU_ASSERT(load(PROVIDER "\0", sizeof(PROVIDER), &config, &err) == -EINVAL);
+		CU_ASSERT_STRING_EQUAL(err.text, ":3: a control character");
+	}
+}
+
+static void survives_any_bytes(void)
+{
+	uint64_t state = 42;
+
+	for (int round = 0; round < 5000; round++) {
+		auto_with(config_free) struct config *config = NULL;
+		static const char letters[] = "[]=:;# \t\r\n\"a1provider\\\xef\xbb\xbf";
+		char text[300];
+		struct error err = {0};
+
+		for (size_t i = 0; i < sizeof(text); i++) {
+			state = state * 6364136223846793005 + 1442695040888963407;
+			text[i] = letters[(state >> 33) % sizeof(letters)];
+		}
+		if (load(text, sizeof(text), &config, &err) != 0)
+			CU_ASSERT(err.text[0] != '\0');
+	}
+}
+
+static void limits_the_number_of_providers(void)
+{
+	auto_with(config_free) struct config *config = NULL;
+	auto_buffer text = {0};
+	struct error err = {0};
+
+	for (int i = 0; i < CONFIG_MAX_PROVIDERS; i++)
+		buffer_add_format(&text, "[provider p%d]\nbase_url=http://h\n", i);
+	CU_ASSERT(load(text.data, text.size, &config, &err) == 0);
+	config_free(take(config));
+	buffer_add_text(&text, "[provider last]\n");
+	CU_ASSERT(load(text.data, text.size, &config, &err) == -EINVAL);
+	CU_ASSERT_STRING_EQUAL(err.text, ":129: more than 64 providers");
+}
+
+static void names_the_file_that_cannot_be_read(void)
+{
+	struct config *config = NULL;
+	struct error err = {0};
+
+	CU_ASSERT(config_load("/nowhere/batchd.conf", &config, &err) == -ENOENT);
+	CU_ASSERT_STRING_EQUAL(err.text,
+			       "cannot open /nowhere/batchd.conf: No such file or directory");
+	CU_ASSERT(config_load(folder, &config, &err) == -EISDIR);
+	CU_ASSERT_PTR_NULL(config);
+}
+
+static void reads_durations_and_sizes(void)
+{
+	/* clang-format off */
+	static const struct { const char *text; int (*parse)(const char *, int64_t *); int status; int64_t value; } rows[] = {
+		{ "250ms", config_parse_duration, 0, 250 },	{ "5s", config_parse_duration, 0, 5000 },
+		{ "2m", config_parse_duration, 0, 120000 },	{ "1h", config_parse_duration, 0, 3600000 },
+		{ "1d", config_parse_duration, 0, 86400000 },	{ "0s", config_parse_duration, 0, 0 },
+		{ "5", config_parse_duration, -EINVAL, 0 },	{ "", config_parse_duration, -EINVAL, 0 },
+		{ "s", config_parse_duration, -EINVAL, 0 },	{ "-5s", config_parse_duration, -EINVAL, 0 },
+		{ "+5s", config_parse_duration, -EINVAL, 0 },	{ "5 s", config_parse_duration, -EINVAL, 0 },
+		{ "1.5s", config_parse_duration, -EINVAL, 0 },	{ "5sec", config_parse_duration, -EINVAL, 0 },
+		{ "106751991167d", config_parse_duration, 0, 9223372036828800000 },
+		{ "106751991168d", config_parse_duration, -ERANGE, 0 },
+		{ "99999999999999999999ms", config_parse_duration, -ERANGE, 0 },
+		{ "512", config_parse_size, 0, 512 },		{ "512B", config_parse_size, 0, 512 },
+		{ "200MB", config_parse_size, 0, 200000000 },	{ "64KiB", config_parse_size, 0, 65536 },
+		{ "1GB", config_parse_size, 0, 1000000000 },	{ "2TiB", config_parse_size, 0, 2199023255552 },
+		{ "9223372036854775807", config_parse_size, 0, INT64_MAX },
+		{ "9223372036854775808", config_parse_size, -ERANGE, 0 },
+		{ "1M", config_parse_size, -EINVAL, 0 },	{ "1mb", config_parse_size, -EINVAL, 0 },
+		{ "0x10", config_parse_size, -EINVAL, 0 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int64_t value = 0;
+
+		CHECK_ROW(rows[i].text, rows[i].parse(rows[i].text, &value) == rows[i].status);
+		CHECK_ROW(rows[i].text, value == rows[i].value);
+	}
+}
+
+static void reads_a_key_that_is_only_its_owners(void)
+{
+	static char longest[4097];
+	/* clang-format off */
+	static const struct { const char *content; size_t size; mode_t mode; int status; const char *key; } rows[] = {
+		{ "sk-1\n", 5, 0600, 0, "sk-1" },		{ " \tsk-1\r\n\n", 9, 0400, 0, "sk-1" },
+		{ "sk-1", 4, 0640, -EPERM, NULL },		{ "sk-1", 4, 0604, -EPERM, NULL },
+		{ "sk-1", 4, 0620, -EPERM, NULL },		{ "", 0, 0600, -EINVAL, NULL },
+		{ " \n", 2, 0600, -EINVAL, NULL },		{ "sk-1\nsk-2", 9, 0600, -EINVAL, NULL },
+		{ "sk\0-1", 5, 0600, -EINVAL, NULL },		{ longest, 4097, 0600, -EINVAL, NULL },
+		{ longest, 4096, 0600, 0, longest },
+	};
+	/* clang-format on */
+
+	memset(longest, 'k', 4096);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *path =
+			write_file("key", rows[i].content, rows[i].size, rows[i].mode);
+		char name[] = "a";
+		struct config_provider provider = {.name = name, .api_key_file = path};
+		auto_free char *key = NULL;
+		struct error err = {0};
+
+		CHECK_ROW(rows[i].content,
+			  config_read_key(&provider, &key, &err) == rows[i].status);
+		CHECK_ROW(rows[i].content,
+			  rows[i].key ? key && strcmp(key, rows[i].key) == 0 : key == NULL);
+		CHECK_ROW(rows[i].content, !strstr(err.text, "sk-") && !strstr(err.text, "kkkk"));
+		(void)unlink(path);
+	}
+}
+
+static int read_named(char *key_file, char **ret_key, struct error *err)
+{
+	char name[] = "a";
+	struct config_provider provider = {.name = name, .api_key_file = key_file};
+
+	return config_read_key(&provider, ret_key, err);
+}
+
+static void reads_a_credential_of_the_service_manager(void)
+{
+	auto_free char *path = write_file("openai.key", "sk-2\n", 5, 0440);
+	auto_free char *by_name = NULL, *by_path = NULL, *none = NULL;
+	char name[] = "openai.key", missing[] = "missing.key";
+	struct error err = {0};
+
+	(void)unsetenv("CREDENTIALS_DIRECTORY");
+	CU_ASSERT(read_named(name, &none, &err) == -ENOENT);
+	CU_ASSERT(read_named(path, &none, &err) == -EPERM);
+	(void)setenv("CREDENTIALS_DIRECTORY", folder, 1);
+	CU_ASSERT(read_named(name, &by_name, &err) == 0);
+	CU_ASSERT(read_named(path, &by_path, &err) == 0);
+	CU_ASSERT(by_name && by_path && strcmp(by_name, "sk-2") == 0 &&
+		  strcmp(by_path, by_name) == 0);
+	CU_ASSERT(read_named(missing, &none, &err) == -ENOENT);
+	CU_ASSERT(read_named(folder, &none, &err) == -EINVAL);
+	CU_ASSERT(read_named(NULL, &none, &err) == 0 && !none);
+	(void)unsetenv("CREDENTIALS_DIRECTORY");
+	(void)unlink(path);
+}
+
+static void keep_warning(const char *sentence, void *context)
+{
+	buffer_add_format(context, "%s\n", sentence);
+}
+
+static void warns_of_what_is_legal_but_unwise(void)
+{
+	/* clang-format off */
+	static const struct { const char *keys, *begin; } rows[] = {
+		{ "base_url=https://h\n", "" },
+		{ "base_url=http://127.0.0.1:8000/v1\n", "" },
+		{ "base_url=http://localhost\n", "" },
+		{ "base_url=http://localhost.evil.example\n", "[provider a] base_url is http;" },
+		{ "base_url=http://h\n", "[provider a] base_url is http;" },
+		{ "base_url=https://h\npoll_first=4999ms\n", "[provider a] poll_first is below 5s;" },
+		{ "base_url=https://h\nsettle=59s\n", "[provider a] settle is below 1m;" },
+		{ "base_url=https://h\ntrust_list=on\n", "[provider a] trust_list is on;" },
+		{ "base_url=https://h\n[daemon]\nmax_connections=9\n", "max_connections_per_user is above" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *text = xasprintf("[provider a]\n%s", rows[i].keys);
+		auto_with(config_free) struct config *config = NULL;
+		auto_buffer said = {0};
+		struct error err = {0};
+
+		CU_ASSERT_FATAL(load(text, strlen(text), &config, &err) == 0);
+		config_warn(config, keep_warning, &said);
+		CHECK_ROW(rows[i].keys,
+			  strncmp(buffer_text(&said), rows[i].begin, strlen(rows[i].begin)) == 0);
+		CHECK_ROW(rows[i].keys, (*rows[i].begin != '\0') == (said.size != 0));
+	}
+}
+
+static void prints_every_key_so_that_it_can_be_read_back(void)
+{
+	auto_free char *path = xasprintf("%s/keys", folder);
+	auto_with(config_free) struct config *config = NULL;
+	char section[32], name[64], preset[64], before[32] = "";
+	auto_fclose FILE *file = fopen(path, "w+e");
+	auto_buffer text = {0};
+	struct error err = {0};
+	int count = 0;
+
+	config_print_keys(file);
+	rewind(file);
+	while (fscanf(file, "%31s %63s %63s\n", section, name, preset) == 3) {
+		if (strcmp(section, before) != 0)
+			buffer_add_format(&text, "[%s%s]\n", section, *section == 'p' ? " a" : "");
+		memcpy(before, section, sizeof(before));
+		if (strcmp(preset, "-") != 0)
+			buffer_add_format(&text, "%s = %s\n", name, preset);
+		count++;
+	}
+	buffer_add_text(&text, "base_url = http://h\n");
+	CU_ASSERT(count == 27);
+	CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == 0);
+	(void)unlink(path);
+}
+
+static void leaves_no_file_behind(void)
+{
+	auto_free char *path = xasprintf("%s/batchd.conf", folder);
+
+	(void)unlink(path);
+	CU_ASSERT(rmdir(folder) == 0);
+}
+
+static void makes_its_folder(void)
+{
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+}
+
+CHECK_MAIN("config", CHECK(makes_its_folder), CHECK(refuses_a_wrong_file_with_its_line_and_key),
+	   CHECK(reads_every_key), CHECK(presets_what_the_header_promises),
+	   CHECK(names_the_line_that_is_too_long),
+	   CHECK(lets_a_comment_be_of_any_length_and_content), CHECK(refuses_a_zero_byte_anywhere),
+	   CHECK(survives_any_bytes), CHECK(limits_the_number_of_providers),
+	   CHECK(names_the_file_that_cannot_be_read), CHECK(reads_durations_and_sizes),
+	   CHECK(reads_a_key_that_is_only_its_owners),
+	   CHECK(reads_a_credential_of_the_service_manager),
+	   CHECK(warns_of_what_is_legal_but_unwise),
+	   CHECK(prints_every_key_so_that_it_can_be_read_back), CHECK(leaves_no_file_behind))
