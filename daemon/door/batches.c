@@ -1,0 +1,492 @@
+/* createBatch, listBatches, retrieveBatch, cancelBatch, and the merged results. */
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/door/visit.h"
+#include "daemon/io/config.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/server.h"
+#include "daemon/io/store.h"
+#include "daemon/io/vault.h"
+#include "daemon/protocol.h"
+#include "daemon/work/merge.h"
+#include "daemon/work/pipeline.h"
+
+#define WINDOW_S (24 * 60 * 60)
+/* A merge gives up its turn after so many slices without a byte. */
+#define SLICES_A_CALL 4
+
+static inline void cleanup_json(struct json_object **object)
+{
+	json_object_put(*object);
+}
+#define auto_json __attribute__((cleanup(cleanup_json))) struct json_object
+
+/* --- the object --- */
+
+static struct json_object *text_or_object(const char *json)
+{
+	return json ? json_tokener_parse(json) : NULL;
+}
+
+static struct json_object *errors_object(const struct job *job)
+{
+	struct json_object *errors;
+
+	if (!job->errors)
+		return NULL;
+	errors = json_object_new_object();
+	json_object_object_add(errors, "object", json_object_new_string("list"));
+	json_object_object_add(errors, "data", text_or_object(job->errors));
+	return errors;
+}
+
+/* What was collected here, and until then what the provider says of batches under way. */
+static struct json_object *counts_object(struct door *door, const struct job *job)
+{
+	struct json_object *counts = json_object_new_object();
+	int64_t completed = 0, failed = 0;
+
+	if (!job_is_ended(job->state))
+		(void)store_shard_progress(door->parts.store, job->id, &completed, &failed);
+	json_object_object_add(counts, "total", json_object_new_int64(job->counts.total));
+	json_object_object_add(counts, "completed", json_object_new_int64(job->counts.ok + completed));
+	json_object_object_add(counts, "failed", json_object_new_int64(job->counts.failed + failed));
+	return counts;
+}
+
+static struct json_object *our_counts_object(const struct job_counts *counts)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "total", json_object_new_int64(counts->total));
+	json_object_object_add(object, "ok", json_object_new_int64(counts->ok));
+	json_object_object_add(object, "failed", json_object_new_int64(counts->failed));
+	json_object_object_add(object, "cancelled", json_object_new_int64(counts->cancelled));
+	json_object_object_add(object, "expired", json_object_new_int64(counts->expired));
+	json_object_object_add(object, "missing", json_object_new_int64(counts->missing));
+	return object;
+}
+
+static void add_shard(const struct shard *shard, void *context)
+{
+	struct json_object *object = json_object_new_object();
+
+	json_object_object_add(object, "shard", json_object_new_int64(shard->number));
+	json_object_object_add(object, "state", json_object_new_string(shard_state_name(shard->state)));
+	json_object_object_add(object, "model", json_text(shard->model));
+	json_object_object_add(object, "url", json_text(shard->url));
+	json_object_object_add(object, "requests", json_object_new_int64(shard->requests));
+	json_object_object_add(object, "bytes", json_object_new_int64(shard->bytes));
+	json_object_object_add(object, "attempt", json_object_new_int64(shard->attempt));
+	json_object_object_add(object, "batch_id", json_text(shard->batch_id));
+	json_object_object_add(object, "provider_file_id", json_text(shard->provider_file));
+	json_object_object_add(object, "remote_status", json_text(shard->remote_status));
+	json_object_object_add(object, "completed", json_object_new_int64(shard->remote_completed));
+	json_object_object_add(object, "failed", json_object_new_int64(shard->remote_failed));
+	json_object_object_add(object, "due_at", json_seconds(shard->due_at));
+	json_object_object_add(object, "why", json_text(shard->why));
+	json_object_array_add(context, object);
+}
+
+static struct json_object *owner_object(int64_t uid)
+{
+	struct json_object *owner = json_object_new_object();
+	const struct passwd *user = getpwuid((uid_t)uid);
+
+	json_object_object_add(owner, "uid", json_object_new_int64(uid));
+	json_object_object_add(owner, "user", user ? json_text(user->pw_name) : NULL);
+	return owner;
+}
+
+/* Why a job waits: its own reason, or that of the first shard that has one. */
+struct reason {
+	const char *why;
+	char *found;
+};
+
+static void note_reason(const struct shard *shard, void *context)
+{
+	struct reason *reason = context;
+
+	if (!reason->found && shard->why && !shard_is_ended(shard->state))
+		reason->found = xasprintf("shard %" PRId64 ": %s", shard->number, shard->why);
+}
+
+static struct json_object *ours_object(struct door *door, const struct job *job, bool with_shards)
+{
+	struct json_object *ours = json_object_new_object();
+	struct json_object *shards = json_object_new_array();
+	struct store *store = door->parts.store;
+	auto_store_file input = { 0 };
+	struct reason reason = { 0 };
+	int64_t count = 0;
+
+	(void)store_file_get(store, job->input_file, &input);
+	(void)store_shard_count(store, job->id, &count, NULL);
+	if (!job_is_ended(job->state) && !job->why)
+		(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, note_reason, &reason);
+	json_object_object_add(ours, "job", json_object_new_int64(job->id));
+	json_object_object_add(ours, "state", json_object_new_string(job_state_name(job->state)));
+	json_object_object_add(ours, "owner", owner_object(job->uid));
+	json_object_object_add(ours, "provider", json_text(job->provider));
+	json_object_object_add(ours, "file_name", json_text(job->file_name));
+	json_object_object_add(ours, "input_bytes", json_object_new_int64(input.bytes));
+	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
+	json_object_object_add(ours, "why", json_text(job->why ? job->why : reason.found));
+	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));
+	json_object_object_add(ours, "events", json_object_new_int64(store_event_last(store, job->id)));
+	json_object_object_add(ours, "shards_total", json_object_new_int64(count));
+	if (with_shards)
+		(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, shards);
+	json_object_object_add(ours, "shards", shards);
+	free(reason.found);
+	return ours;
+}
+
+struct json_object *batch_object(struct door *door, const struct job *job, bool with_shards)
+{
+	struct json_object *batch = json_object_new_object();
+
+	json_object_object_add(batch, "id", json_id(PROTOCOL_BATCH_PREFIX, job->id));
+	json_object_object_add(batch, "object", json_object_new_string("batch"));
+	json_object_object_add(batch, "endpoint", json_text(job->endpoint));
+	json_object_object_add(batch, "errors", errors_object(job));
+	json_object_object_add(batch, "input_file_id", json_id(PROTOCOL_FILE_PREFIX, job->input_file));
+	json_object_object_add(batch, "completion_window", json_text(job->window));
+	json_object_object_add(batch, "status", json_object_new_string(job_status(job)));
+	json_object_object_add(batch, "output_file_id", json_id(PROTOCOL_FILE_PREFIX, job->output_file));
+	json_object_object_add(batch, "error_file_id", json_id(PROTOCOL_FILE_PREFIX, job->error_file));
+	json_object_object_add(batch, "created_at", json_seconds(job->created_at));
+	json_object_object_add(batch, "in_progress_at", json_seconds(job->in_progress_at));
+	json_object_object_add(batch, "expires_at", json_seconds(job->created_at + WINDOW_S * INT64_C(1000)));
+	json_object_object_add(batch, "finalizing_at", json_seconds(job->finalizing_at));
+	json_object_object_add(batch, "completed_at", json_seconds(job->completed_at));
+	json_object_object_add(batch, "failed_at", json_seconds(job->failed_at));
+	json_object_object_add(batch, "expired_at", json_seconds(job->expired_at));
+	json_object_object_add(batch, "cancelling_at", json_seconds(job->cancelling_at));
+	json_object_object_add(batch, "cancelled_at", json_seconds(job->cancelled_at));
+	json_object_object_add(batch, "request_counts", counts_object(door, job));
+	json_object_object_add(batch, "metadata", text_or_object(job->metadata));
+	json_object_object_add(batch, "batchd", ours_object(door, job, with_shards));
+	return batch;
+}
+
+/* --- createBatch --- */
+
+void batches_create_begin(struct visit *visit)
+{
+	(void)visit_may_store(visit);
+}
+
+/* A required text of the body; replies the error when it is not there. */
+static const char *required_text(struct visit *visit, struct json_object *body, const char *name)
+{
+	struct json_object *value = NULL;
+
+	if (!json_object_object_get_ex(body, name, &value) || !value) {
+		visit_error(visit, 400, "missing_required_parameter", name, "Missing required parameter: '%s'.",
+			    name);
+		return NULL;
+	}
+	if (!json_object_is_type(value, json_type_string)) {
+		visit_error(visit, 400, "invalid_type", name, "Invalid type for '%s': expected a string.", name);
+		return NULL;
+	}
+	return json_object_get_string(value);
+}
+
+static int read_expiry(struct visit *visit, struct json_object *body, struct job_wish *wish)
+{
+	struct json_object *expiry = NULL, *anchor = NULL, *seconds = NULL;
+
+	if (!json_object_object_get_ex(body, "output_expires_after", &expiry) || !expiry)
+		return 0;
+	if (json_object_is_type(expiry, json_type_object)) {
+		(void)json_object_object_get_ex(expiry, "anchor", &anchor);
+		(void)json_object_object_get_ex(expiry, "seconds", &seconds);
+	}
+	wish->output_expires_s = json_object_is_type(seconds, json_type_int) ? json_object_get_int64(seconds) : 0;
+	if (json_object_is_type(anchor, json_type_string) &&
+	    strcmp(json_object_get_string(anchor), "created_at") == 0 && wish->output_expires_s >= 3600 &&
+	    wish->output_expires_s <= 2592000)
+		return 0;
+	visit_error(visit, 400, "invalid_value", "output_expires_after",
+		    "Invalid 'output_expires_after': anchor must be 'created_at', seconds from 3600 to 2592000.");
+	return -EINVAL;
+}
+
+static int read_wish(struct visit *visit, struct json_object *body, struct job_wish *wish)
+{
+	struct json_object *metadata = NULL;
+	const char *endpoint = required_text(visit, body, "endpoint");
+	const char *window = endpoint ? required_text(visit, body, "completion_window") : NULL;
+
+	if (!window || wish_endpoint(visit, endpoint, wish) || wish_window(visit, window, wish))
+		return -EINVAL;
+	(void)json_object_object_get_ex(body, "metadata", &metadata);
+	if (wish_metadata(visit, metadata, wish) || wish_provider(visit, NULL, wish))
+		return -EINVAL;
+	return read_expiry(visit, body, wish);
+}
+
+void batches_create(struct visit *visit)
+{
+	auto_json *body = json_parse(buffer_text(&visit->body), visit->body.size);
+	__attribute__((cleanup(job_wish_release))) struct job_wish wish = { 0 };
+	auto_store_file file = { 0 };
+	const char *file_id;
+	static const uint8_t no_digest[32];
+
+	if (!json_object_is_type(body, json_type_object)) {
+		visit_error(visit, 400, NULL, NULL, "The body is not a JSON object.");
+		return;
+	}
+	file_id = required_text(visit, body, "input_file_id");
+	if (!file_id || read_wish(visit, body, &wish))
+		return;
+	if (visit_find_file(visit, file_id, &file)) {
+		visit_error(visit, 400, "invalid_request", "input_file_id",
+			    "Cannot find file %.100s, or you do not have access to it.", file_id);
+		return;
+	}
+	wish.file_name = xstrdup(file.name);
+	wish_accept(visit, &wish, file.id, NULL, no_digest);
+}
+
+/* --- list, retrieve, cancel --- */
+
+struct listing {
+	struct visit *visit;
+	struct json_object *data;
+	int64_t limit;
+	int64_t count;
+	int64_t first, last;
+};
+
+static void list_job(const struct job *job, void *context)
+{
+	struct listing *listing = context;
+
+	/* One more than asked for tells whether there are more. */
+	if (listing->count++ >= listing->limit)
+		return;
+	if (!listing->first)
+		listing->first = job->id;
+	listing->last = job->id;
+	json_object_array_add(listing->data, batch_object(listing->visit->door, job, false));
+}
+
+/* The states of ?state=: words of ours, "open" or "ended"; 0 when one is unknown. */
+static unsigned read_states(const char *text)
+{
+	auto_free char *copy = xstrdup(text);
+	unsigned states = 0;
+	char *rest = copy;
+	const char *word;
+
+	while ((word = strsep(&rest, ","))) {
+		enum job_state state;
+
+		if (job_state_parse(word, &state) == 0) {
+			states |= 1u << state;
+			continue;
+		}
+		if (strcmp(word, "open") != 0 && strcmp(word, "ended") != 0)
+			return 0;
+		for (unsigned i = 0; i < JOB_STATE_COUNT; i++)
+			if (job_is_ended((enum job_state)i) == (strcmp(word, "ended") == 0))
+				states |= 1u << i;
+	}
+	return states;
+}
+
+void batches_list(struct visit *visit)
+{
+	const char *after = exchange_query(visit->exchange, "after");
+	const char *states = exchange_query(visit->exchange, "state");
+	unsigned mask = states ? read_states(states) : ~0u;
+	struct listing listing = { .visit = visit };
+	int64_t before = after ? visit_number(after, PROTOCOL_BATCH_PREFIX) : 0;
+	struct json_object *list;
+
+	if (visit_query_number(visit, "limit", 1, PROTOCOL_LIST_MAX, PROTOCOL_LIST_DEFAULT, &listing.limit))
+		return;
+	if ((after && !before) || !mask) {
+		visit_error(visit, 400, "invalid_value", mask ? "after" : "state", "Invalid '%s': '%.100s'.",
+			    mask ? "after" : "state", mask ? after : states);
+		return;
+	}
+	listing.data = json_object_new_array();
+	if (store_job_list(visit->door->parts.store, visit_owner(visit), mask, before, (size_t)listing.limit + 1,
+			   list_job, &listing)) {
+		json_object_put(listing.data);
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
+		return;
+	}
+	list = json_object_new_object();
+	json_object_object_add(list, "object", json_object_new_string("list"));
+	json_object_object_add(list, "data", listing.data);
+	json_object_object_add(list, "first_id", json_id(PROTOCOL_BATCH_PREFIX, listing.first));
+	json_object_object_add(list, "last_id", json_id(PROTOCOL_BATCH_PREFIX, listing.last));
+	json_object_object_add(list, "has_more", json_object_new_boolean(listing.count > listing.limit));
+	visit_json(visit, 200, list);
+}
+
+void batches_get(struct visit *visit)
+{
+	auto_job job = { 0 };
+
+	if (visit_job(visit, &job) == 0)
+		visit_json(visit, 200, batch_object(visit->door, &job, true));
+}
+
+void batches_cancel(struct visit *visit)
+{
+	struct door *door = visit->door;
+	auto_job job = { 0 };
+	int r;
+
+	if (visit_job(visit, &job))
+		return;
+	r = pipeline_cancel(door->parts.pipeline, job.id);
+	if (r == -EALREADY) {
+		visit_error(visit, 409, NULL, NULL, "Cannot cancel a batch with status '%s'.", job_status(&job));
+		return;
+	}
+	if (r) {
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
+		return;
+	}
+	job_release(&job);
+	if (visit_job(visit, &job) == 0)
+		visit_json(visit, 200, batch_object(door, &job, true));
+	door->parts.on_change(door->parts.context);
+}
+
+/* --- results --- */
+
+struct results {
+	struct merge *merge;
+	struct loop_timer *again; /* the merge works on in the next turn */
+	struct exchange *exchange;
+	struct merge_shard *shards;
+	size_t shard_count;
+};
+
+static void free_results(void *own)
+{
+	struct results *results = own;
+
+	loop_timer_free(results->again);
+	merge_free(results->merge);
+	for (size_t i = 0; i < results->shard_count; i++)
+		free((char *)results->shards[i].why);
+	free(results->shards);
+	free(results);
+}
+
+static void on_again(void *context)
+{
+	struct results *results = context;
+
+	exchange_wake(results->exchange);
+}
+
+static int64_t produce_results(char *bytes, size_t size, void *context)
+{
+	struct results *results = context;
+	struct error err = { 0 };
+
+	for (int slice = 0; slice < SLICES_A_CALL; slice++) {
+		int64_t got = merge_read(results->merge, bytes, size, &err);
+
+		if (got > 0)
+			return got;
+		if (got < 0)
+			return got == MERGE_END ? SERVER_STREAM_END : SERVER_STREAM_BROKEN;
+	}
+	loop_timer_set(results->again, 0);
+	return 0;
+}
+
+static void note_shard(const struct shard *shard, void *context)
+{
+	struct results *results = context;
+
+	if (shard->state != SHARD_COLLECTED)
+		return;
+	results->shards = xreallocarray(results->shards, results->shard_count + 1, sizeof(*results->shards));
+	results->shards[results->shard_count++] =
+		(struct merge_shard){ .number = shard->number, .why = xstrdup(shard->refusal) };
+}
+
+static void stream_results(struct visit *visit, const struct job *job, enum merge_selection selection)
+{
+	struct door *door = visit->door;
+	struct results *results = xcalloc(1, sizeof(*results));
+	struct error err = { 0 };
+	int r;
+
+	visit->own = results;
+	visit->own_free = free_results;
+	results->exchange = visit->exchange;
+	results->again = loop_timer_new(door->parts.loop, on_again, results);
+	r = store_shard_list(door->parts.store, job->id, 0, INT32_MAX, note_shard, results);
+	if (!r)
+		r = merge_new(door->parts.vault, job, results->shards, results->shard_count, selection,
+			      job->state == JOB_CANCELLED, !job_is_ended(job->state), &results->merge, &err);
+	if (r) {
+		visit_error(visit, 500, NULL, NULL, "The results cannot be read.");
+		return;
+	}
+	visit->is_answered = true;
+	exchange_reply_stream(visit->exchange, 200, PROTOCOL_JSONL, -1, produce_results, results);
+}
+
+/* Whole and final successes, or errors, lie in a file. */
+static void answer_file(struct visit *visit, int64_t file)
+{
+	if (file) {
+		visit_file_bytes(visit, file, PROTOCOL_JSONL);
+		return;
+	}
+	visit->is_answered = true;
+	exchange_reply(visit->exchange, 200, PROTOCOL_JSONL, "", 0);
+}
+
+void batches_results(struct visit *visit)
+{
+	const char *only = exchange_query(visit->exchange, "only");
+	bool is_ok = only && strcmp(only, "ok") == 0;
+	bool is_errors = only && strcmp(only, "errors") == 0;
+	enum merge_selection selection = is_ok ? MERGE_OK : is_errors ? MERGE_ERRORS : MERGE_ALL;
+	auto_job job = { 0 };
+
+	if (visit_job(visit, &job))
+		return;
+	if (only && !is_ok && !is_errors) {
+		visit_error(visit, 400, "invalid_value", "only", "Invalid 'only': it must be 'ok' or 'errors'.");
+		return;
+	}
+	if (!job_is_ended(job.state) && !visit_query_flag(visit, "partial")) {
+		visit_error(visit, 409, PROTOCOL_CODE_NOT_FINISHED, NULL, "Job %" PRId64 " is not finished: %s.", job.id,
+			    job_state_name(job.state));
+		return;
+	}
+	/* Before its rows are known, and where nothing was ever sent, there is nothing. */
+	if (job.state == JOB_FAILED || job.state == JOB_ACCEPTED || !job.counts.total)
+		answer_file(visit, 0);
+	else if (job_is_ended(job.state) && only)
+		answer_file(visit, is_ok ? job.output_file : job.error_file);
+	else
+		stream_results(visit, &job, selection);
+}

@@ -1,0 +1,89 @@
+/* The service itself: what it is, how it is, whether it accepts. */
+#include <json-c/json.h>
+#include <unistd.h>
+
+#include "daemon/door/visit.h"
+#include "daemon/io/config.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/server.h"
+#include "daemon/io/spool.h"
+#include "daemon/io/store.h"
+#include "daemon/work/provider.h"
+
+/* Why nothing is accepted; NULL while everything is fine. */
+static const char *refusal(const struct door *door)
+{
+	int64_t free_bytes = spool_free_bytes(door->parts.spool);
+
+	if (door->is_draining)
+		return "batchd is stopping";
+	if (free_bytes >= 0 && free_bytes < door->parts.config->min_free)
+		return "the disk of the state folder is nearly full (min_free)";
+	return NULL;
+}
+
+static struct json_object *jobs_object(const struct visit *visit)
+{
+	struct json_object *jobs = json_object_new_object();
+	int64_t counts[JOB_STATE_COUNT] = { 0 };
+
+	(void)store_job_counts(visit->door->parts.store, visit_owner(visit), counts);
+	for (unsigned i = 0; i < JOB_STATE_COUNT; i++)
+		json_object_object_add(jobs, job_state_name((enum job_state)i), json_object_new_int64(counts[i]));
+	return jobs;
+}
+
+static struct json_object *provider_object(const struct visit *visit, struct provider *provider)
+{
+	const struct door_parts *parts = &visit->door->parts;
+	struct json_object *object = json_object_new_object();
+	bool is_paused = provider_is_paused(provider, loop_now_ms(parts->loop));
+	int64_t in_flight = 0;
+
+	(void)store_shard_in_flight(parts->store, provider->config->name, &in_flight);
+	json_object_object_add(object, "name", json_text(provider->config->name));
+	json_object_object_add(object, "base_url", json_text(provider->config->base_url));
+	json_object_object_add(object, "is_paused", json_object_new_boolean(is_paused));
+	json_object_object_add(object, "why", is_paused ? json_text(provider->paused_why) : NULL);
+	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
+	return object;
+}
+
+void service_daemon(struct visit *visit)
+{
+	const struct door_parts *parts = &visit->door->parts;
+	struct json_object *object = json_object_new_object();
+	struct json_object *providers = json_object_new_array();
+	struct json_object *you = json_object_new_object();
+	const char *why = refusal(visit->door);
+	struct provider *provider;
+
+	for (size_t i = 0; (provider = providers_at(parts->providers, i)); i++)
+		json_object_array_add(providers, provider_object(visit, provider));
+	json_object_object_add(you, "uid", json_object_new_int64(visit->uid));
+	json_object_object_add(you, "is_operator", json_object_new_boolean(visit->is_operator));
+	json_object_object_add(object, "object", json_object_new_string("batchd.daemon"));
+	json_object_object_add(object, "version", json_object_new_string(PACKAGE_VERSION));
+	json_object_object_add(object, "pid", json_object_new_int64(getpid()));
+	json_object_object_add(object, "started_at", json_seconds(visit->door->started_at));
+	json_object_object_add(object, "accepting", json_object_new_boolean(!why));
+	json_object_object_add(object, "why", json_text(why));
+	json_object_object_add(object, "state_folder", json_text(spool_folder(parts->spool)));
+	json_object_object_add(object, "jobs", jobs_object(visit));
+	json_object_object_add(object, "providers", providers);
+	json_object_object_add(object, "disk_free_bytes", json_object_new_int64(spool_free_bytes(parts->spool)));
+	json_object_object_add(object, "you", you);
+	visit_json(visit, 200, object);
+}
+
+void service_health(struct visit *visit)
+{
+	const char *why = refusal(visit->door);
+
+	if (why) {
+		visit_error(visit, 503, NULL, NULL, "%s", why);
+		return;
+	}
+	visit->is_answered = true;
+	exchange_reply(visit->exchange, 200, "text/plain", "ok\n", 3);
+}

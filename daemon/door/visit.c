@@ -1,0 +1,191 @@
+#include "daemon/door/visit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/io/config.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/server.h"
+#include "daemon/io/spool.h"
+#include "daemon/io/store.h"
+#include "daemon/protocol.h"
+
+#define JSON_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+
+struct json_object *json_parse(const char *text, size_t size)
+{
+	struct json_tokener *tokener = json_tokener_new();
+	struct json_object *object;
+
+	if (!tokener)
+		abort();
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	object = size && size <= PROTOCOL_MAX_JSON_BODY ? json_tokener_parse_ex(tokener, text, (int)size) : NULL;
+	/* Strict mode looks behind the value only when there is more: blanks there are fine. */
+	if (object && strspn(text + json_tokener_get_parse_end(tokener), " \t\r\n") !=
+			      size - json_tokener_get_parse_end(tokener)) {
+		json_object_put(object);
+		object = NULL;
+	}
+	json_tokener_free(tokener);
+	return object;
+}
+
+struct json_object *json_text(const char *text)
+{
+	return text ? json_object_new_string(text) : NULL;
+}
+
+struct json_object *json_seconds(int64_t ms)
+{
+	return ms ? json_object_new_int64(ms / 1000) : NULL;
+}
+
+struct json_object *json_id(const char *prefix, int64_t number)
+{
+	auto_free char *id = NULL;
+
+	if (!number)
+		return NULL;
+	id = xasprintf("%s%" PRId64, prefix, number);
+	return json_object_new_string(id);
+}
+
+void visit_json(struct visit *visit, int status, struct json_object *object)
+{
+	size_t size;
+	const char *text = json_object_to_json_string_length(object, JSON_FLAGS, &size);
+
+	visit->is_answered = true;
+	exchange_reply(visit->exchange, status, PROTOCOL_JSON, text, size);
+	json_object_put(object);
+}
+
+void visit_error(struct visit *visit, int status, const char *code, const char *param,
+		 const char *format, ...)
+{
+	struct json_object *error = json_object_new_object();
+	struct json_object *outer = json_object_new_object();
+	auto_free char *message = NULL;
+	va_list arguments;
+
+	va_start(arguments, format);
+	message = xvasprintf(format, arguments);
+	va_end(arguments);
+	json_object_object_add(error, "message", json_object_new_string(message));
+	json_object_object_add(error, "type",
+			       json_object_new_string(status >= 500 ? "server_error" : "invalid_request_error"));
+	json_object_object_add(error, "param", json_text(param));
+	json_object_object_add(error, "code", json_text(code));
+	json_object_object_add(outer, "error", error);
+	if (status == 503 || status == 507)
+		exchange_add_header(visit->exchange, "Retry-After", "5");
+	visit_json(visit, status, outer);
+}
+
+int64_t visit_owner(const struct visit *visit)
+{
+	return visit->is_operator ? -1 : (int64_t)visit->uid;
+}
+
+int64_t visit_number(const char *text, const char *prefix)
+{
+	int64_t number = 0;
+
+	if (strncmp(text, prefix, strlen(prefix)) == 0)
+		text += strlen(prefix);
+	if (!*text || strlen(text) > 18)
+		return 0;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9')
+			return 0;
+		number = number * 10 + (*text - '0');
+	}
+	return number;
+}
+
+int visit_job(struct visit *visit, struct job *ret_job)
+{
+	int64_t id = visit_number(visit->id, PROTOCOL_BATCH_PREFIX);
+	struct job job = { 0 };
+	int r = id ? store_job_get(visit->door->parts.store, id, &job) : -ENOENT;
+
+	/* Another's job is not there, for all that this user can tell. */
+	if (!r && !visit->is_operator && job.uid != (int64_t)visit->uid) {
+		job_release(&job);
+		r = -ENOENT;
+	}
+	if (r == -ENOENT)
+		visit_error(visit, 404, NULL, NULL, "No batch found with id '%.100s'.", visit->id);
+	else if (r)
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
+	else
+		*ret_job = job;
+	return r;
+}
+
+int visit_find_file(struct visit *visit, const char *id, struct store_file *ret_file)
+{
+	int64_t number = visit_number(id, PROTOCOL_FILE_PREFIX);
+	struct store_file file = { 0 };
+	int r = number ? store_file_get(visit->door->parts.store, number, &file) : -ENOENT;
+
+	if (r)
+		return r;
+	if ((!visit->is_operator && file.uid != (int64_t)visit->uid) || file.is_deleted ||
+	    (file.expires_at && file.expires_at <= loop_now_ms(visit->door->parts.loop))) {
+		store_file_release(&file);
+		return -ENOENT;
+	}
+	*ret_file = file;
+	return 0;
+}
+
+int visit_query_number(struct visit *visit, const char *name, int64_t least, int64_t most,
+		       int64_t fallback, int64_t *ret_number)
+{
+	const char *text = exchange_query(visit->exchange, name);
+	char *end;
+	int64_t number;
+
+	if (!text) {
+		*ret_number = fallback;
+		return 0;
+	}
+	errno = 0;
+	number = strtoll(text, &end, 10);
+	if (!*text || *end || errno || number < least || number > most) {
+		visit_error(visit, 400, "invalid_value", name,
+			    "Invalid '%s': it must be a whole number from %" PRId64 " to %" PRId64 ".", name, least,
+			    most);
+		return -EINVAL;
+	}
+	*ret_number = number;
+	return 0;
+}
+
+bool visit_query_flag(const struct visit *visit, const char *name)
+{
+	const char *text = exchange_query(visit->exchange, name);
+
+	return text && (strcmp(text, "1") == 0 || strcmp(text, "true") == 0);
+}
+
+bool visit_may_store(struct visit *visit)
+{
+	const struct door *door = visit->door;
+	int64_t free_bytes = spool_free_bytes(door->parts.spool);
+
+	if (door->is_draining)
+		visit_error(visit, 503, PROTOCOL_CODE_DRAINING, NULL, "batchd is stopping.");
+	else if (free_bytes >= 0 && free_bytes < door->parts.config->min_free)
+		visit_error(visit, 507, PROTOCOL_CODE_DISK, NULL,
+			    "The disk of the state folder is nearly full; nothing is accepted until there is room.");
+	return !visit->is_answered;
+}

@@ -1,0 +1,153 @@
+/*
+ * One call at the front door while it lasts, and the helpers of those that answer it. Inside of
+ * daemon/door only.
+ */
+#ifndef BATCHD_DOOR_VISIT_H
+#define BATCHD_DOOR_VISIT_H
+
+#include <json-c/json_object.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/base/buffer.h"
+#include "daemon/door/routes.h"
+#include "daemon/model/job.h"
+
+struct route;
+struct server_part;
+struct store_file;
+struct visit;
+
+struct door {
+	struct door_parts parts;
+	gid_t operators;
+	bool has_operators;
+	bool is_draining;
+	int64_t started_at; /* Unix milliseconds */
+	int64_t committed_seq; /* events up to here are on disk */
+	struct visit *followers; /* visits that stream events, linked by next_follower */
+	struct remembered *remembered; /* creates whose answer was not delivered */
+};
+
+/* What is done with a request's body. */
+enum route_body {
+	BODY_NONE,   /* ignored */
+	BODY_JSON,   /* collected, up to PROTOCOL_MAX_JSON_BODY */
+	BODY_STREAM, /* handed on as it comes */
+	BODY_FORM,   /* multipart/form-data, handed on as it comes */
+};
+
+struct route {
+	const char *method;
+	const char *path; /* "*" stands for one segment, given as visit->id */
+	const char *content_type; /* of the body, as a prefix; NULL: any */
+	enum route_body body;
+	bool is_open; /* anybody who reaches the socket may ask */
+	void (*begin)(struct visit *visit); /* the headers are there; may be NULL */
+	void (*on_data)(struct visit *visit, const char *data, size_t size); /* BODY_STREAM */
+	void (*on_part)(struct visit *visit, const struct server_part *part); /* BODY_FORM */
+	void (*answer)(struct visit *visit); /* everything is there */
+};
+
+struct visit {
+	struct door *door;
+	struct exchange *exchange;
+	const struct route *route;
+	uid_t uid;
+	bool is_operator;
+	bool is_answered; /* a reply was given: the rest of the body is not for us */
+	char *id; /* the path's variable segment */
+	struct buffer body;
+	void *own; /* of the function that answers; freed by own_free at the end */
+	void (*own_free)(void *own);
+	void (*on_undelivered)(struct visit *visit); /* the client did not get the answer */
+	struct visit *next_follower;
+};
+
+/* A reply in the documented error shape. type NULL: "invalid_request_error". */
+void visit_error(struct visit *visit, int status, const char *code, const char *param, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+/* A JSON reply; takes the object. */
+void visit_json(struct visit *visit, int status, struct json_object *object);
+
+/* The owner filter for lists: the visitor's uid, or -1 for an operator. */
+int64_t visit_owner(const struct visit *visit);
+
+/* The number in "batch_57", "57", "file-9"; 0 when it is none. */
+int64_t visit_number(const char *text, const char *prefix);
+
+/* The job that the path names, if the visitor may see it; else the error is replied and -ENOENT returned. */
+int visit_job(struct visit *visit, struct job *ret_job);
+/* A file by its id text, if the visitor may see it and it is not hidden nor expired; -ENOENT, nothing replied. */
+int visit_find_file(struct visit *visit, const char *id, struct store_file *ret_file);
+
+/* A whole number in a query parameter, between least and most; -EINVAL (and the error replied) when it is none. absent: fallback. */
+int visit_query_number(struct visit *visit, const char *name, int64_t least, int64_t most, int64_t fallback,
+		       int64_t *ret_number);
+/* Whether a query parameter is "1" or "true". */
+bool visit_query_flag(const struct visit *visit, const char *name);
+
+/* Whether jobs and files are accepted now; if not, the reply (503, 507) is given. */
+bool visit_may_store(struct visit *visit);
+
+/* The documented batch object. with_shards: retrieve shows them. */
+struct json_object *batch_object(struct door *door, const struct job *job, bool with_shards);
+
+/* A client's JSON, strictly parsed; NULL when it is none (or null). */
+struct json_object *json_parse(const char *text, size_t size);
+
+/* json-c's constructors with NULL, or 0, as null. */
+struct json_object *json_text(const char *text);
+struct json_object *json_seconds(int64_t ms);
+struct json_object *json_id(const char *prefix, int64_t number);
+
+/* The routes' functions. */
+void batches_create_begin(struct visit *visit);
+void batches_create(struct visit *visit);
+void batches_list(struct visit *visit);
+void batches_get(struct visit *visit);
+void batches_cancel(struct visit *visit);
+void batches_results(struct visit *visit);
+void submit_begin(struct visit *visit);
+void submit_data(struct visit *visit, const char *data, size_t size);
+void submit_answer(struct visit *visit);
+void files_upload_begin(struct visit *visit);
+void files_upload_part(struct visit *visit, const struct server_part *part);
+void files_upload(struct visit *visit);
+void files_list(struct visit *visit);
+void files_get(struct visit *visit);
+void files_delete(struct visit *visit);
+void files_content(struct visit *visit);
+void events_get(struct visit *visit);
+void service_daemon(struct visit *visit);
+void service_health(struct visit *visit);
+
+/* Streams that follow wake up. */
+void events_wake(struct door *door, int64_t job);
+
+/* Answers with the bytes of a file, whole or as Range asks. */
+void visit_file_bytes(struct visit *visit, int64_t file, const char *content_type);
+
+/* What createBatch and the one-call submit share: the parameters of a job, checked; strings are owned. */
+struct job_wish {
+	char *endpoint, *window, *metadata, *file_name, *provider;
+	int64_t output_expires_s;
+};
+void job_wish_release(struct job_wish *wish);
+/* Checks metadata: an object of strings within the documented limits. Replies the error and returns -EINVAL. */
+int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_wish *wish);
+int wish_endpoint(struct visit *visit, const char *endpoint, struct job_wish *wish);
+int wish_window(struct visit *visit, const char *window, struct job_wish *wish);
+int wish_provider(struct visit *visit, const char *provider, struct job_wish *wish);
+
+/*
+ * The end of both: looks the Idempotency-Key up (digest covers wish and input), adds the job, replies. file 0: the bytes of
+ * writer become the input first.
+ */
+struct vault_writer;
+void wish_accept(struct visit *visit, const struct job_wish *wish, int64_t file, struct vault_writer *writer,
+		 const uint8_t input_digest[32]);
+
+#endif

@@ -1,0 +1,364 @@
+#include "daemon/work/api.h"
+
+#include <json-c/json.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/io/config.h"
+#include "daemon/io/http.h"
+#include "daemon/model/backoff.h"
+#include "daemon/work/api_parse.h"
+
+#define ALL_CALLS 127
+#define MAX_REDIRECTS 3
+#define MAX_LIST_BODY (16 << 20) /* a page of 100 batches with their errors */
+
+struct api {
+	struct http *http;
+	const struct config_provider *config;
+	char *headers[4]; /* "Name: value"; NULL at the end */
+	int64_t (*now)(void *context);
+	void *context;
+};
+
+struct api_request {
+	struct api *api;
+	enum api_call call;
+	struct http_call *http;
+	int redirects;
+	api_on_data *on_data;
+	api_on_done *on_done;
+	void *context;
+};
+
+/*
+ * The first row that fits decides. A code of NULL fits any; a status range of 0..0 is for calls without a whole answer.
+ * Sources: the official document for 2xx, 401, 429; what clients recorded for quota codes, 409 on cancel and token limits; and for
+ * create the rule that only a clear refusal proves that nothing was made.
+ */
+/* clang-format off */
+static const struct {
+	unsigned calls;
+	enum http_transport transport;
+	int first, last;
+	const char *code;
+	enum api_verdict verdict;
+} rules[] = {
+	{ ALL_CALLS,  HTTP_NOT_SENT, 0,   999, NULL, API_AGAIN },
+	{ API_CREATE, HTTP_CUT,      0,   999, NULL, API_DOUBT },
+	{ API_CREATE, HTTP_ABORTED,  0,   999, NULL, API_DOUBT },
+	{ ALL_CALLS,  HTTP_CUT,      0,   999, NULL, API_AGAIN },
+	{ ALL_CALLS,  HTTP_ABORTED,  0,   999, NULL, API_AGAIN },
+	{ ALL_CALLS,  HTTP_ANSWERED, 200, 299, NULL, API_OK    },
+	{ ALL_CALLS,  HTTP_ANSWERED, 300, 399, NULL, API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "insufficient_quota",                  API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "billing_hard_limit_reached",          API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "billing_not_active",                  API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "organization_spend_limit_exceeded",   API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "project_spend_limit_exceeded",        API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "organization_usage_limit_exceeded",   API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "token_limit_exceeded",                API_FULL  },
+	{ ALL_CALLS,  HTTP_ANSWERED, 401, 401, NULL, API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 403, 403, NULL, API_PAUSE },
+	{ API_CREATE, HTTP_ANSWERED, 404, 404, NULL, API_AGAIN }, /* the file is not known there yet */
+	{ API_CREATE, HTTP_ANSWERED, 408, 409, NULL, API_DOUBT },
+	{ API_CREATE, HTTP_ANSWERED, 500, 599, NULL, API_DOUBT },
+	{ API_UPLOAD, HTTP_ANSWERED, 404, 405, NULL, API_PAUSE }, /* base_url leads elsewhere */
+	{ API_LIST,   HTTP_ANSWERED, 404, 405, NULL, API_REFUSED },
+	{ ALL_CALLS,  HTTP_ANSWERED, 404, 404, NULL, API_GONE  },
+	{ ALL_CALLS,  HTTP_ANSWERED, 410, 410, NULL, API_GONE  },
+	{ API_CANCEL, HTTP_ANSWERED, 409, 409, NULL, API_REFUSED }, /* it has ended */
+	{ ALL_CALLS,  HTTP_ANSWERED, 408, 409, NULL, API_AGAIN },
+	{ ALL_CALLS,  HTTP_ANSWERED, 425, 425, NULL, API_AGAIN },
+	{ ALL_CALLS,  HTTP_ANSWERED, 429, 429, NULL, API_AGAIN },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, NULL, API_REFUSED },
+	{ ALL_CALLS,  HTTP_ANSWERED, 500, 599, NULL, API_AGAIN },
+	{ API_CREATE, HTTP_ANSWERED, 0,   999, NULL, API_DOUBT },
+	{ ALL_CALLS,  HTTP_ANSWERED, 0,   999, NULL, API_AGAIN },
+};
+/* clang-format on */
+
+enum api_verdict api_judge(enum api_call call, int transport, int status, const char *code,
+			   const char *message)
+{
+	/* Some servers tell a full queue by words alone. */
+	if (status >= 400 && status < 500 && message && strcasestr(message, "enqueued token"))
+		code = "token_limit_exceeded";
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
+		if ((rules[i].calls & call) && (int)rules[i].transport == transport &&
+		    status >= rules[i].first && status <= rules[i].last &&
+		    (!rules[i].code || (code && strcmp(rules[i].code, code) == 0)))
+			return rules[i].verdict;
+	return call == API_CREATE ? API_DOUBT : API_AGAIN;
+}
+
+/* A 2xx whose body is not what was asked for did not arrive. */
+static bool body_is_right(enum api_call call, const struct http_response *response)
+{
+	struct api_batch batch = { 0 };
+	struct api_file file = { 0 };
+	int r = 0;
+
+	switch (call) {
+	case API_UPLOAD:
+		r = api_parse_file(response->body, response->body_size, &file, NULL);
+		api_file_release(&file);
+		break;
+	case API_CREATE:
+	case API_RETRIEVE:
+		r = api_parse_batch(response->body, response->body_size, &batch, NULL);
+		api_batch_release(&batch);
+		break;
+	case API_LIST:
+	case API_CANCEL:
+	case API_CONTENT:
+	case API_DELETE:
+		break;
+	}
+	return r == 0;
+}
+
+static char *describe(const struct http_response *response, const struct api_error *refusal)
+{
+	if (response->transport != HTTP_ANSWERED)
+		return xstrdup(response->problem ? response->problem : "the connection broke");
+	if (response->status >= 300 && response->status < 400)
+		return xasprintf("base_url moved to %s", response->location ? response->location : "elsewhere");
+	if (response->status < 300)
+		return xstrdup("the answer is not what the API promises");
+	if (refusal->code)
+		return xasprintf("HTTP %d %s: %s", response->status, refusal->code, refusal->message);
+	return xasprintf("HTTP %d: %s", response->status, refusal->message);
+}
+
+static void finish(struct api_request *request, const struct http_response *response)
+{
+	struct api_error refusal = { 0 };
+	auto_free char *words = NULL;
+	struct api_answer answer = {
+		.status = response->status,
+		.request_id = response->request_id,
+		.body = response->body,
+		.size = response->body_size,
+		.retry_after_ms = backoff_retry_after_ms(response->retry_after, response->retry_after_ms,
+							 request->api->now(request->api->context)),
+	};
+
+	if (response->transport == HTTP_ANSWERED && response->status >= 300)
+		api_parse_error(response->body, response->body_size, &refusal);
+	answer.verdict = api_judge(request->call, (int)response->transport, response->status,
+				   refusal.code, refusal.message);
+	if (answer.verdict == API_OK && !body_is_right(request->call, response))
+		answer.verdict = request->call == API_CREATE ? API_DOUBT : API_AGAIN;
+	if (answer.verdict != API_OK)
+		words = describe(response, &refusal);
+	answer.code = refusal.code;
+	answer.words = words;
+	request->on_done(&answer, request->context);
+	api_error_release(&refusal);
+	free(request);
+}
+
+static struct http_request prepare(struct api *api, const char *method, const char *url)
+{
+	const struct config_provider *config = api->config;
+
+	return (struct http_request){
+		.method = method,
+		.url = url,
+		.headers = (const char *const *)api->headers,
+		.ca_file = config->ca_file,
+		.proxy = config->proxy,
+		.connect_timeout_ms = config->connect_timeout,
+		.timeout_ms = config->call_timeout,
+		.stall_timeout_ms = config->stall_timeout,
+	};
+}
+
+static int on_http_data(const struct http_response *response, const char *bytes, size_t size,
+			void *context)
+{
+	struct api_request *request = context;
+
+	(void)response;
+	return request->on_data(bytes, size, request->context);
+}
+
+static void on_http_done(const struct http_response *response, void *context)
+{
+	struct api_request *request = context;
+	struct http_request next;
+	bool is_moved = response->transport == HTTP_ANSWERED && response->status >= 300 &&
+			response->status < 400 && response->location;
+
+	request->http = NULL;
+	if (request->call != API_CONTENT || !is_moved || request->redirects >= MAX_REDIRECTS) {
+		finish(request, response);
+		return;
+	}
+	/* Another host must not see the key, so it gets no header of ours at all. */
+	request->redirects++;
+	next = prepare(request->api, "GET", response->location);
+	next.headers = NULL;
+	next.timeout_ms = 0;
+	request->http = http_start(request->api->http, &next, on_http_data, on_http_done, request);
+}
+
+static struct api_request *start(struct api *api, enum api_call call, const struct http_request *what,
+				 api_on_data *on_data, api_on_done *on_done, void *context)
+{
+	struct api_request *request = xcalloc(1, sizeof(*request));
+
+	request->api = api;
+	request->call = call;
+	request->on_data = on_data;
+	request->on_done = on_done;
+	request->context = context;
+	request->http = http_start(api->http, what, on_data ? on_http_data : NULL, on_http_done, request);
+	return request;
+}
+
+/* A call on one object, or on a list: method, path and nothing else. */
+static struct api_request *start_simple(struct api *api, enum api_call call, const char *method,
+					char *path, api_on_done *on_done, void *context)
+{
+	auto_free char *url = xasprintf("%s%s", api->config->base_url, path);
+	struct http_request what = prepare(api, method, url);
+
+	free(path);
+	if (call == API_LIST || call == API_RETRIEVE)
+		what.max_body = MAX_LIST_BODY;
+	return start(api, call, &what, NULL, on_done, context);
+}
+
+struct api *api_new(struct http *http, const struct config_provider *config, const char *key,
+		    int64_t (*now)(void *context), void *context)
+{
+	struct api *api = xcalloc(1, sizeof(*api));
+	size_t count = 0;
+
+	api->http = http;
+	api->config = config;
+	api->now = now;
+	api->context = context;
+	if (key)
+		api->headers[count++] = xasprintf("Authorization: Bearer %s", key);
+	if (config->organization)
+		api->headers[count++] = xasprintf("OpenAI-Organization: %s", config->organization);
+	if (config->project)
+		api->headers[count++] = xasprintf("OpenAI-Project: %s", config->project);
+	return api;
+}
+
+void api_free(struct api *api)
+{
+	if (!api)
+		return;
+	if (api->headers[0])
+		explicit_bzero(api->headers[0], strlen(api->headers[0]));
+	for (size_t i = 0; i < ARRAY_SIZE(api->headers); i++)
+		free(api->headers[i]);
+	free(api);
+}
+
+struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,
+			       api_on_done *on_done, void *context)
+{
+	auto_free char *url = xasprintf("%s/files", api->config->base_url);
+	struct http_request what = prepare(api, "POST", url);
+	/* purpose goes first, so that a server that streams knows it when the file comes. */
+	const struct http_field fields[] = {
+		{ .name = "purpose", .text = "batch" },
+		{ .name = "file",
+		  .file_name = name,
+		  .content_type = "application/octet-stream",
+		  .source = source },
+		{ .name = NULL },
+	};
+
+	what.fields = fields;
+	what.timeout_ms = 0;
+	return start(api, API_UPLOAD, &what, NULL, on_done, context);
+}
+
+struct api_request *api_create(struct api *api, const char *file_id, const char *endpoint,
+			       const char *window, const char *marker, api_on_done *on_done,
+			       void *context)
+{
+	auto_free char *url = xasprintf("%s/batches", api->config->base_url);
+	struct http_request what = prepare(api, "POST", url);
+	struct json_object *body = json_object_new_object();
+	struct json_object *metadata = json_object_new_object();
+	struct api_request *request;
+
+	json_object_object_add(body, "input_file_id", json_object_new_string(file_id));
+	json_object_object_add(body, "endpoint", json_object_new_string(endpoint));
+	json_object_object_add(body, "completion_window", json_object_new_string(window));
+	json_object_object_add(metadata, API_MARKER_KEY, json_object_new_string(marker));
+	json_object_object_add(body, "metadata", metadata);
+	what.body = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
+								 JSON_C_TO_STRING_NOSLASHESCAPE);
+	what.body_size = strlen(what.body);
+	request = start(api, API_CREATE, &what, NULL, on_done, context);
+	json_object_put(body);
+	return request;
+}
+
+struct api_request *api_retrieve(struct api *api, const char *batch_id, api_on_done *on_done,
+				 void *context)
+{
+	auto_free char *id = http_escape(batch_id);
+
+	return start_simple(api, API_RETRIEVE, "GET", xasprintf("/batches/%s", id), on_done, context);
+}
+
+struct api_request *api_list(struct api *api, const char *after, api_on_done *on_done, void *context)
+{
+	auto_free char *id = after ? http_escape(after) : NULL;
+	char *path = id ? xasprintf("/batches?limit=100&after=%s", id) : xasprintf("/batches?limit=100");
+
+	return start_simple(api, API_LIST, "GET", path, on_done, context);
+}
+
+struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_done *on_done,
+			       void *context)
+{
+	auto_free char *id = http_escape(batch_id);
+
+	return start_simple(api, API_CANCEL, "POST", xasprintf("/batches/%s/cancel", id), on_done,
+			    context);
+}
+
+struct api_request *api_delete(struct api *api, const char *file_id, api_on_done *on_done, void *context)
+{
+	auto_free char *id = http_escape(file_id);
+
+	return start_simple(api, API_DELETE, "DELETE", xasprintf("/files/%s", id), on_done, context);
+}
+
+struct api_request *api_content(struct api *api, const char *file_id, api_on_data *on_data,
+				api_on_done *on_done, void *context)
+{
+	auto_free char *id = http_escape(file_id);
+	auto_free char *url = xasprintf("%s/files/%s/content", api->config->base_url, id);
+	struct http_request what = prepare(api, "GET", url);
+
+	what.timeout_ms = 0;
+	return start(api, API_CONTENT, &what, on_data, on_done, context);
+}
+
+void api_abort(struct api_request *request)
+{
+	if (!request)
+		return;
+	http_call_abort(request->http);
+	free(request);
+}
+
+bool api_is_sent(const struct api_request *request)
+{
+	return request->http && http_call_is_sent(request->http);
+}

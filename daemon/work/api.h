@@ -1,0 +1,88 @@
+/*
+ * The provider's side: its URLs and bodies, and what an answer of theirs means. Every call ends in one of six verdicts, chosen by one
+ * table from (call, how far it came, HTTP status, error code). Nothing is repeated here.
+ */
+#ifndef BATCHD_WORK_API_H
+#define BATCHD_WORK_API_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct api;
+struct config_provider;
+struct error;
+struct http;
+struct http_source;
+
+enum api_call {
+	API_UPLOAD = 1,
+	API_CREATE = 2,
+	API_RETRIEVE = 4,
+	API_LIST = 8,
+	API_CANCEL = 16,
+	API_CONTENT = 32,
+	API_DELETE = 64,
+};
+
+enum api_verdict {
+	API_OK,	     /* done, and the body is what it should be */
+	API_AGAIN,   /* nothing was done, or doing it again does no harm: later */
+	API_FULL,    /* the same, because the provider's queue for us is full */
+	API_DOUBT,   /* a create that may or may not have been done: look before anything else */
+	API_REFUSED, /* for good, by what was asked */
+	API_GONE,    /* 404 or 410: what was asked for is not there */
+	API_PAUSE,   /* the account or the configuration is wrong: a person must act */
+};
+
+struct api_answer {
+	enum api_verdict verdict;
+	int status;		/* 0: none was seen */
+	int64_t retry_after_ms; /* what the server asked for; -1: nothing */
+	const char *code;	/* the provider's error code, or NULL */
+	const char *words;	/* one sentence: the provider's message, or what happened. For the owner, never for the journal (G8) */
+	const char *request_id; /* or NULL */
+	const char *body;	/* terminated */
+	size_t size;
+};
+
+/* Runs once for every call that was not aborted; the answer dies after it. */
+typedef void api_on_done(const struct api_answer *answer, void *context);
+/* Takes pieces of a download in order. Returns 0 or -errno to stop. */
+typedef int api_on_data(const char *bytes, size_t size, void *context);
+
+/* A call under way. */
+struct api_request;
+
+/* config must outlive it; key is copied (NULL: none is sent). now tells the wall clock in milliseconds. */
+struct api *api_new(struct http *http, const struct config_provider *config, const char *key,
+		    int64_t (*now)(void *context), void *context);
+/* Calls under way must have ended or been aborted. NULL is fine. */
+void api_free(struct api *api);
+
+/* POST /files as purpose=batch, name ends in .jsonl; source lives until the end. */
+struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,
+			       api_on_done *on_done, void *context);
+/* POST /batches. The marker goes out in metadata; the user's metadata stays here. */
+struct api_request *api_create(struct api *api, const char *file_id, const char *endpoint, const char *window,
+			       const char *marker, api_on_done *on_done, void *context);
+/* GET /batches/{id}; GET /batches?limit=100&after=; POST /batches/{id}/cancel; DELETE /files/{id} */
+struct api_request *api_retrieve(struct api *api, const char *batch_id, api_on_done *on_done, void *context);
+struct api_request *api_list(struct api *api, const char *after, api_on_done *on_done, void *context);
+struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_done *on_done, void *context);
+struct api_request *api_delete(struct api *api, const char *file_id, api_on_done *on_done, void *context);
+/*
+ * GET /files/{id}/content, from the start. Follows up to three redirects, without the key (content alone may be elsewhere).
+ * API_OK means that the whole body was delivered. on_data may have been called before another verdict.
+ */
+struct api_request *api_content(struct api *api, const char *file_id, api_on_data *on_data, api_on_done *on_done,
+				void *context);
+/* Ends a call without its callback. NULL is fine. */
+void api_abort(struct api_request *request);
+/* Whether a byte of it may have left. */
+bool api_is_sent(const struct api_request *request);
+
+/* The table, for its test: what an outcome of a call means. transport is enum http_transport. */
+enum api_verdict api_judge(enum api_call call, int transport, int status, const char *code, const char *message);
+
+#endif

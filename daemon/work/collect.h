@@ -1,0 +1,72 @@
+/*
+ * Matches the answers of a shard's two downloaded files to its rows, slice by slice, and writes
+ * shard-N.done: one outcome for each of its rows, in their order. Answers come in any order, in either file; some come
+ * twice, some not at all, some belong to nobody, some cannot be read: all of that is counted and told.
+ */
+#ifndef BATCHD_WORK_COLLECT_H
+#define BATCHD_WORK_COLLECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct collect;
+struct error;
+struct job;
+struct shard;
+struct vault;
+
+/* How a batch ended at the provider: decides what becomes of rows without an answer. */
+enum collect_end {
+	COLLECT_COMPLETED,
+	COLLECT_EXPIRED,
+	COLLECT_CANCELLED,
+	COLLECT_REFUSED, /* it did no work and never will: its file or the batch was refused for good */
+};
+
+struct collect_plan {
+	uint64_t id_key;
+	enum collect_end end;
+	bool is_job_cancelled; /* we asked for the cancel: what did not run stays cancelled */
+	int64_t max_attempts;  /* of one request, counting those that cost one */
+};
+
+struct collect_result {
+	int64_t ok, failed, cancelled, expired, missing; /* final outcomes of this shard's rows; missing is not in failed here */
+	/* Rows that go to new shards (OUTCOME_AGAIN), and their bytes on the wire: [0] those that did
+	   not cost an attempt, [1] those that did. */
+	int64_t again[2];
+	int64_t again_bytes[2];
+	int64_t twice;	    /* answers for a row that had one; the first counts */
+	int64_t unknown;    /* answers whose custom_id is not of this shard */
+	int64_t unreadable; /* lines that are no JSON object with a custom_id, or longer than LINES_MAX; blank ones are nothing */
+	int64_t input_tokens, output_tokens;
+};
+
+/*
+ * Begins; the downloads are the records shard-N.out and shard-N.err, either of which may be absent. Rules for a row:
+ *	answered ok			OUTCOME_OK (an ok answer wins over a failure of the same row, else the first counts)
+ *	answered, final failure		OUTCOME_FAILED
+ *	answered, may do better		OUTCOME_AGAIN while attempts < max_attempts and the job is not cancelled, else OUTCOME_FAILED;
+ *					costs an attempt
+ *	batch_expired, or no answer and the batch expired	OUTCOME_AGAIN without cost; OUTCOME_CANCELLED if the job is cancelled
+ *	batch_cancelled, or no answer and it was cancelled	the same: AGAIN if we did not ask for it, else OUTCOME_CANCELLED
+ *	no answer, batch completed	OUTCOME_MISSING
+ *	no answer, batch refused	OUTCOME_REFUSED (counted as failed)
+ * shard->attempt is how often each row was tried before plus one; a row's attempts is set from it (attempt, or attempt - 1
+ * where it cost none, as with a refused batch, which ran nothing). The tokens of an answer that counts are counted, whatever it says.
+ */
+int collect_new(struct vault *vault, const struct job *job, const struct shard *shard,
+		const struct collect_plan *plan, struct collect **ret_collect, struct error *err);
+/* Works on for about a MiB. 1: there is more; 0: done; negative errno (-EUCLEAN: a record or the input is damaged), then for good. */
+int collect_slice(struct collect *collect, struct error *err);
+/* After the end. */
+const struct collect_result *collect_result(const struct collect *collect);
+/*
+ * After the end: keeps shard-N.done, and the member files of the shards that rows go to again: those that cost no attempt
+ * first, as shard next_number, then those that did, as the number after. A kind without rows gets no file and no number.
+ */
+int collect_keep(struct collect *collect, int64_t next_number, struct error *err);
+void collect_free(struct collect *collect);
+
+#endif

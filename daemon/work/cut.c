@@ -1,0 +1,220 @@
+#include "daemon/work/cut.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/work/intake.h"
+#include "daemon/work/rows.h"
+
+#define BLOCK ((size_t)1024) /* rows of a shard that are held in memory, and moved at once */
+#define BLOCK_BYTES (BLOCK * sizeof(uint32_t))
+
+#define SLICE 16384	     /* rows read; what a slice does else is counted in the same measure */
+#define COST_OF_CLOSING 256  /* of the store's work for a shard, beside that for its rows */
+
+/*
+ * The shard of a group that is being filled. A thousand of them may be open at once: so none has a
+ * file of its own; their full blocks share one scratch space, where each remembers its own.
+ */
+struct open_shard {
+	bool is_open;
+	size_t index; /* among the shards */
+	uint32_t *rows;
+	size_t row_count;
+	uint32_t *blocks;
+	size_t block_count;
+	size_t block_capacity;
+};
+
+struct cut {
+	struct vault *vault;
+	int64_t job;
+	int64_t first_number;
+	struct cut_limits limits;
+	struct rows_reader rows;
+	int64_t next_row;
+	size_t next_group; /* to be closed, after the last row */
+	int64_t left;	   /* of this slice */
+	struct vault_scratch *scratch;
+	uint32_t blocks; /* in scratch */
+	struct cut_shard *shards;
+	size_t shard_count;
+	size_t shard_capacity;
+	struct open_shard open[INTAKE_MAX_GROUPS];
+};
+
+static int move_block(struct cut *cut, struct open_shard *open, struct error *err)
+{
+	int r = 0;
+
+	/* Only full blocks come here, so there is room for all. */
+	if (!cut->scratch)
+		r = vault_scratch_new(cut->vault, cut->rows.count * (int64_t)sizeof(uint32_t),
+				      &cut->scratch, err);
+	if (!r)
+		r = vault_scratch_write(cut->scratch, cut->blocks * (int64_t)BLOCK_BYTES, open->rows,
+					BLOCK_BYTES, err);
+	if (r)
+		return r;
+	if (open->block_count == open->block_capacity) {
+		open->block_capacity = open->block_capacity ? open->block_capacity * 2 : 8;
+		open->blocks = xreallocarray(open->blocks, open->block_capacity, sizeof(*open->blocks));
+	}
+	open->blocks[open->block_count++] = cut->blocks++;
+	open->row_count = 0;
+	return 0;
+}
+
+static int write_members(struct rows_writer *writer, const uint32_t *rows, size_t count, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < count; i++)
+		r = rows_write(writer, &(struct record_member){ .row = rows[i] }, err);
+	return r;
+}
+
+/* Writes and keeps the members of an open shard. */
+static int close_shard(struct cut *cut, struct open_shard *open, struct error *err)
+{
+	const struct cut_shard *shard = &cut->shards[open->index];
+	auto_free char *name = rows_members_name(shard->number);
+	auto_rows_writer writer;
+	uint32_t block[BLOCK];
+	int r = 0;
+
+	rows_writer_init(&writer, cut->vault, RECORD_MEMBERS);
+	for (size_t i = 0; !r && i < open->block_count; i++) {
+		r = vault_scratch_read(cut->scratch, open->blocks[i] * (int64_t)BLOCK_BYTES, block,
+				       BLOCK_BYTES, err);
+		if (!r)
+			r = write_members(&writer, block, BLOCK, err);
+	}
+	if (!r)
+		r = write_members(&writer, open->rows, open->row_count, err);
+	if (!r)
+		r = rows_writer_keep(&writer, cut->job, name, err);
+	if (r)
+		return r;
+	cut->left -= shard->requests + COST_OF_CLOSING;
+	open->is_open = false;
+	open->row_count = open->block_count = 0;
+	return 0;
+}
+
+static void open_shard(struct cut *cut, struct open_shard *open, uint16_t group)
+{
+	if (cut->shard_count == cut->shard_capacity) {
+		cut->shard_capacity = cut->shard_capacity ? cut->shard_capacity * 2 : 4;
+		cut->shards = xreallocarray(cut->shards, cut->shard_capacity, sizeof(*cut->shards));
+	}
+	if (!open->rows)
+		open->rows = xmalloc(BLOCK_BYTES);
+	open->is_open = true;
+	open->index = cut->shard_count++;
+	cut->shards[open->index] = (struct cut_shard){
+		.number = cut->first_number + (int64_t)open->index,
+		.group = group,
+	};
+}
+
+/* A row that is beyond a limit by itself has a shard to itself. */
+static bool has_room(const struct cut *cut, const struct open_shard *open, const struct record_row *row)
+{
+	const struct cut_shard *shard = &cut->shards[open->index];
+
+	return shard->requests < cut->limits.max_requests &&
+	       row->wire_length <= cut->limits.max_bytes - shard->bytes &&
+	       row->inputs <= cut->limits.max_inputs - shard->inputs;
+}
+
+static int deal(struct cut *cut, const struct record_row *row, struct error *err)
+{
+	struct open_shard *open;
+	struct cut_shard *shard;
+	int r = 0;
+
+	if (row->group >= INTAKE_MAX_GROUPS)
+		return error_set(err, -EUCLEAN, "record %" PRId64 " is damaged", cut->next_row);
+	open = &cut->open[row->group];
+	if (open->is_open && !has_room(cut, open, row))
+		r = close_shard(cut, open, err);
+	else if (open->row_count == BLOCK)
+		r = move_block(cut, open, err);
+	if (r)
+		return r;
+	if (!open->is_open)
+		open_shard(cut, open, row->group);
+	open->rows[open->row_count++] = (uint32_t)cut->next_row;
+	shard = &cut->shards[open->index];
+	shard->requests++;
+	shard->bytes += row->wire_length;
+	shard->inputs += row->inputs;
+	return 0;
+}
+
+int cut_new(struct vault *vault, int64_t job, int64_t first_number, const struct cut_limits *limits,
+	    struct cut **ret_cut, struct error *err)
+{
+	struct cut *cut = xcalloc(1, sizeof(*cut));
+	int r = rows_open(&cut->rows, vault, job, ROWS_NAME, RECORD_ROWS, err);
+
+	if (r) {
+		cut_free(cut);
+		return r;
+	}
+	cut->vault = vault;
+	cut->job = job;
+	cut->first_number = first_number;
+	cut->limits = *limits;
+	*ret_cut = cut;
+	return 0;
+}
+
+int cut_slice(struct cut *cut, struct error *err)
+{
+	cut->left = SLICE;
+	for (; cut->left > 0 && cut->next_row < cut->rows.count; cut->left--) {
+		struct record_row row;
+		int r = rows_read(&cut->rows, cut->next_row, &row, err);
+
+		if (!r)
+			r = deal(cut, &row, err);
+		if (r)
+			return r;
+		cut->next_row++;
+	}
+	for (; cut->left > 0 && cut->next_group < INTAKE_MAX_GROUPS; cut->next_group++) {
+		struct open_shard *open = &cut->open[cut->next_group];
+		int r = open->is_open ? close_shard(cut, open, err) : 0;
+
+		if (r)
+			return r;
+	}
+	return cut->next_group < INTAKE_MAX_GROUPS;
+}
+
+const struct cut_shard *cut_shards(const struct cut *cut, size_t *ret_count)
+{
+	*ret_count = cut->shard_count;
+	return cut->shards;
+}
+
+void cut_free(struct cut *cut)
+{
+	if (!cut)
+		return;
+	rows_release(&cut->rows);
+	vault_scratch_free(cut->scratch);
+	for (size_t i = 0; i < INTAKE_MAX_GROUPS; i++) {
+		free(cut->open[i].rows);
+		free(cut->open[i].blocks);
+	}
+	free(cut->shards);
+	free(cut);
+}

@@ -1,0 +1,432 @@
+#include "daemon/work/pipeline.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
+#include "daemon/io/config.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/store.h"
+#include "daemon/model/backoff.h"
+#include "daemon/work/api.h"
+#include "daemon/work/provider.h"
+#include "daemon/work/task.h"
+
+/* Local work of one turn: long enough to be worth it, short enough that a client does not notice. */
+#define TURN_BUDGET_US 4000
+
+/* clang-format off */
+static const struct step job_steps[JOB_STATE_COUNT] = {
+	[JOB_ACCEPTED]   = { "validate", step_validate, JOB_VALID,     false },
+	[JOB_VALID]      = { "cut",      step_cut,      JOB_RUNNING,   false },
+	[JOB_RUNNING]    = { "merge",    step_merge,    JOB_COMPLETED, false },
+	[JOB_CANCELLING] = { "merge",    step_merge,    JOB_CANCELLED, false },
+};
+
+static const struct step shard_steps[SHARD_STATE_COUNT] = {
+	[SHARD_CUT]      = { "upload",  step_upload,  SHARD_UPLOADED,  true  },
+	[SHARD_UPLOADED] = { "create",  step_create,  SHARD_CREATED,   false },
+	[SHARD_CREATED]  = { "poll",    step_poll,    SHARD_ENDED,     false },
+	[SHARD_ENDED]    = { "fetch",   step_fetch,   SHARD_FETCHED,   true  },
+	[SHARD_FETCHED]  = { "collect", step_collect, SHARD_COLLECTED, false },
+};
+
+/* The event of each arrival: its type, which is also the log's message. */
+static const char *const job_events[JOB_STATE_COUNT] = {
+	[JOB_ACCEPTED]   = "job.accepted",
+	[JOB_VALID]      = "job.valid",
+	[JOB_RUNNING]    = "job.cut",
+	[JOB_CANCELLING] = "job.cancelling",
+	[JOB_COMPLETED]  = "job.completed",
+	[JOB_FAILED]     = "job.failed",
+	[JOB_CANCELLED]  = "job.cancelled",
+	[JOB_EXPIRED]    = "job.expired",
+};
+
+static const char *const shard_events[SHARD_STATE_COUNT] = {
+	[SHARD_CUT]       = "shard.cut",
+	[SHARD_UPLOADED]  = "shard.uploaded",
+	[SHARD_CREATED]   = "shard.created",
+	[SHARD_ENDED]     = "shard.ended",
+	[SHARD_FETCHED]   = "shard.fetched",
+	[SHARD_COLLECTED] = "shard.collected",
+	[SHARD_UNCERTAIN] = "shard.uncertain",
+	[SHARD_DROPPED]   = "shard.dropped",
+	[SHARD_CANCELLED] = "shard.cancelled",
+};
+/* clang-format on */
+
+/* News of an event: one line in the log, and word to whoever follows the job, after the commit. */
+struct news {
+	struct pipeline *pipeline;
+	int64_t job, shard;
+	const char *type; /* a constant */
+	enum log_level level;
+	char *batch, *provider;
+	int64_t count;
+	int64_t seq;
+};
+
+static void news_free(struct news *news)
+{
+	free(news->batch);
+	free(news->provider);
+	free(news);
+}
+
+static void announce(int result, void *context)
+{
+	struct news *news = context;
+
+	if (result == 0) {
+		log_line(news->level, news->type, log_number("JOB", news->job),
+			 log_number("SHARD", news->shard), log_text("PROVIDER", news->provider),
+			 log_text("BATCH", news->batch), log_number("REQUESTS", news->count));
+		news->pipeline->callbacks.on_event(news->job, news->seq, news->pipeline->callbacks.context);
+	}
+	news_free(news);
+}
+
+static enum log_level level_of(const char *level)
+{
+	enum log_level parsed = LOG_LEVEL_INFO;
+
+	(void)log_level_parse(level, &parsed);
+	return parsed;
+}
+
+void pipeline_tell(struct pipeline *pipeline, const struct job *job, const struct shard *shard,
+		   const char *type, const char *level, const char *words)
+{
+	struct news *news = xcalloc(1, sizeof(*news));
+	struct store_event event = {
+		.job = job->id,
+		.shard = shard ? shard->number : 0,
+		.at = loop_now_ms(pipeline->loop),
+		.type = type,
+		.level = level,
+		.message = words ? words : "",
+		.is_last = job_is_ended(job->state),
+	};
+
+	*news = (struct news){
+		.pipeline = pipeline,
+		.job = job->id,
+		.shard = event.shard,
+		.type = type,
+		.level = level_of(level),
+		.batch = shard ? xstrdup(shard->batch_id) : NULL,
+		.provider = xstrdup(job->provider),
+		.count = shard ? shard->requests : job->counts.total,
+		.seq = store_event_add(pipeline->store, &event),
+	};
+	store_after_commit(pipeline->store, announce, news);
+}
+
+void pipeline_job_state(struct pipeline *pipeline, struct job *job, enum job_state state,
+			const char *words)
+{
+	int64_t now = loop_now_ms(pipeline->loop);
+	/* clang-format off */
+	int64_t *const stamps[JOB_STATE_COUNT] = {
+		[JOB_VALID]      = &job->in_progress_at,
+		[JOB_CANCELLING] = &job->cancelling_at,
+		[JOB_COMPLETED]  = &job->completed_at,
+		[JOB_FAILED]     = &job->failed_at,
+		[JOB_CANCELLED]  = &job->cancelled_at,
+		[JOB_EXPIRED]    = &job->expired_at,
+	};
+	/* clang-format on */
+
+	assert(job_may_go(job->state, state));
+	job->state = state;
+	if (stamps[state])
+		*stamps[state] = now;
+	job->tries = 0;
+	job->due_at = job_is_ended(state) || state == JOB_RUNNING ? 0 : now;
+	free(take(job->why));
+	store_job_save(pipeline->store, job);
+	pipeline_tell(pipeline, job, NULL, job_events[state], state == JOB_FAILED ? "warning" : "info", words);
+}
+
+void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, struct shard *shard,
+			  enum shard_state state, const char *words)
+{
+	assert(shard_may_go(shard->state, state));
+	shard->state = state;
+	shard->tries = 0;
+	shard->polls = 0;
+	shard->due_at = shard_is_ended(state) || state == SHARD_UNCERTAIN ? 0 : loop_now_ms(pipeline->loop);
+	free(shard->why);
+	shard->why = state == SHARD_UNCERTAIN ? xstrdup(words) : NULL;
+	store_shard_save(pipeline->store, shard);
+	pipeline_tell(pipeline, job, shard, shard_events[state], state == SHARD_UNCERTAIN ? "error" : "info", words);
+}
+
+/* One slice of one task; the last one ends it. */
+static void turn_task(struct task *task)
+{
+	struct error err = { 0 };
+	int r = task->slice(task, &err);
+
+	if (r > 0)
+		return;
+	task->slice = NULL;
+	if (r == 0)
+		task->on_sliced(task);
+	else
+		task_fail(task, r, err.text);
+}
+
+static struct task *next_with_slice(struct task *task)
+{
+	while (task && !task->slice)
+		task = task->next;
+	return task;
+}
+
+/* Local work: every task that has some gets a slice in turn, until the turn's budget is used up. */
+static void on_work(void *context)
+{
+	struct pipeline *pipeline = context;
+	int64_t end = loop_monotonic_us(pipeline->loop) + TURN_BUDGET_US;
+	struct task *task = next_with_slice(pipeline->tasks);
+
+	/* A task that ends stays in the list until the commit, so the list holds still here. */
+	while (task) {
+		struct task *next = task->next;
+
+		turn_task(task);
+		if (loop_monotonic_us(pipeline->loop) >= end)
+			break;
+		task = next_with_slice(next);
+		if (!task)
+			task = next_with_slice(pipeline->tasks);
+	}
+	if (next_with_slice(pipeline->tasks))
+		loop_timer_set(pipeline->worker, 0);
+}
+
+static void on_wake(void *context)
+{
+	struct pipeline *pipeline = context;
+
+	pipeline->callbacks.on_idle(pipeline->callbacks.context);
+}
+
+struct pipeline *pipeline_new(struct loop *loop, struct store *store, struct vault *vault,
+			      struct providers *providers, const struct pipeline_callbacks *callbacks)
+{
+	struct pipeline *pipeline = xcalloc(1, sizeof(*pipeline));
+
+	pipeline->loop = loop;
+	pipeline->store = store;
+	pipeline->vault = vault;
+	pipeline->providers = providers;
+	pipeline->callbacks = *callbacks;
+	pipeline->worker = loop_timer_new(loop, on_work, pipeline);
+	pipeline->waker = loop_timer_new(loop, on_wake, pipeline);
+	return pipeline;
+}
+
+void pipeline_free(struct pipeline *pipeline)
+{
+	if (!pipeline)
+		return;
+	while (pipeline->tasks)
+		task_free(pipeline->tasks);
+	loop_timer_free(pipeline->worker);
+	loop_timer_free(pipeline->waker);
+	free(pipeline);
+}
+
+size_t pipeline_active(const struct pipeline *pipeline)
+{
+	return pipeline->active;
+}
+
+static bool is_active(const struct pipeline *pipeline, const struct store_due *due)
+{
+	for (const struct task *task = pipeline->tasks; task; task = task->next)
+		if (task->job.id == due->job && task->shard.id == due->shard)
+			return true;
+	return false;
+}
+
+/* Reads what is due and finds its step. false: it is not there, or nothing is due in its state. */
+static bool task_load(struct task *task, const struct store_due *due)
+{
+	struct pipeline *pipeline = task->pipeline;
+
+	if (store_job_get(pipeline->store, due->job, &task->job))
+		return false;
+	task->step = &job_steps[task->job.state];
+	if (due->shard) {
+		if (store_shard_get(pipeline->store, due->shard, &task->shard))
+			return false;
+		task->step = &shard_steps[task->shard.state];
+	}
+	task->provider = providers_find(pipeline->providers, task->job.provider);
+	return task->step->run != NULL;
+}
+
+/* Whether the provider lets this step begin now. */
+static bool may_begin(const struct task *task)
+{
+	const struct provider *provider = task->provider;
+
+	if (!task->shard.id || !provider)
+		return true;
+	return !task->step->is_transfer || provider->transfers < provider->config->max_transfers;
+}
+
+static void begin(struct task *task)
+{
+	struct pipeline *pipeline = task->pipeline;
+
+	task->next = pipeline->tasks;
+	pipeline->tasks = task;
+	pipeline->active++;
+	task->retry_after_ms = -1;
+	if (task->shard.id && !task->provider) {
+		task_finish(task, TASK_TRY_AGAIN, "its provider is not in the configuration any more");
+		return;
+	}
+	if (task->step->is_transfer && task->provider)
+		task->provider->transfers++;
+	if (task->shard.id && task->shard.state != SHARD_FETCHED &&
+	    provider_is_paused(task->provider, task_now(task))) {
+		task->wait_ms = task->provider->paused_until - task_now(task);
+		task_finish(task, TASK_NOT_YET, task->provider->paused_why);
+		return;
+	}
+	log_debug("step begins", log_number("JOB", task->job.id),
+		  log_number("SHARD", task->shard.number), log_text("STEP", task->step->name));
+	task->step->run(task);
+}
+
+static void task_abandon(struct task *task)
+{
+	job_release(&task->job);
+	shard_release(&task->shard);
+	free(task);
+}
+
+bool pipeline_run(struct pipeline *pipeline, const struct store_due *due)
+{
+	struct task *task;
+
+	if (pipeline->is_stopping || is_active(pipeline, due))
+		return !pipeline->is_stopping;
+	task = xcalloc(1, sizeof(*task));
+	task->pipeline = pipeline;
+	if (!task_load(task, due)) {
+		task_abandon(task);
+		return true;
+	}
+	if (!may_begin(task)) {
+		task_abandon(task);
+		return false;
+	}
+	begin(task);
+	return true;
+}
+
+int64_t pipeline_accept(struct pipeline *pipeline, struct job *job)
+{
+	job->state = JOB_ACCEPTED;
+	job->created_at = loop_now_ms(pipeline->loop);
+	job->due_at = job->created_at;
+	job->id = store_job_add(pipeline->store, job);
+	if (job->id)
+		pipeline_tell(pipeline, job, NULL, job_events[JOB_ACCEPTED], "info", NULL);
+	return job->id;
+}
+
+/* Pokes one shard, so that it learns of the cancel; one with a task under way learns of it when that ends. */
+struct poke {
+	struct pipeline *pipeline;
+	int64_t *shards;
+	size_t count;
+};
+
+static void note_shard(const struct shard *shard, void *context)
+{
+	struct poke *poke = context;
+	struct store_due due = { .job = shard->job, .shard = shard->id };
+
+	if (shard_is_ended(shard->state) || shard->state == SHARD_UNCERTAIN ||
+	    is_active(poke->pipeline, &due))
+		return;
+	poke->shards = xreallocarray(poke->shards, poke->count + 1, sizeof(*poke->shards));
+	poke->shards[poke->count++] = shard->id;
+}
+
+static void poke_shards(struct pipeline *pipeline, int64_t job)
+{
+	struct poke poke = { .pipeline = pipeline };
+
+	(void)store_shard_list(pipeline->store, job, 0, SIZE_MAX / 2, note_shard, &poke);
+	for (size_t i = 0; i < poke.count; i++) {
+		auto_shard shard = { 0 };
+
+		if (store_shard_get(pipeline->store, poke.shards[i], &shard))
+			continue;
+		shard.due_at = loop_now_ms(pipeline->loop);
+		store_shard_save(pipeline->store, &shard);
+	}
+	free(poke.shards);
+}
+
+int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
+{
+	auto_job job = { 0 };
+	int r = store_job_get(pipeline->store, job_id, &job);
+
+	if (r)
+		return r;
+	switch (job.state) {
+	case JOB_CANCELLING:
+	case JOB_CANCELLED:
+		return 0;
+	case JOB_COMPLETED:
+	case JOB_FAILED:
+	case JOB_EXPIRED:
+		return -EALREADY;
+	case JOB_ACCEPTED:
+	case JOB_VALID:
+		/* Nothing was sent: no row has more to lose than its turn. */
+		job.counts.cancelled = job.counts.total;
+		job.cancelling_at = loop_now_ms(pipeline->loop);
+		pipeline_job_state(pipeline, &job, JOB_CANCELLED, "cancelled before anything was sent");
+		return 0;
+	case JOB_RUNNING:
+		break;
+	}
+	pipeline_job_state(pipeline, &job, JOB_CANCELLING, NULL);
+	/* Its merge is due when the last shard has ended, which may be so already. */
+	job.due_at = job.finalizing_at;
+	store_job_save(pipeline->store, &job);
+	poke_shards(pipeline, job_id);
+	return 0;
+}
+
+void pipeline_stop(struct pipeline *pipeline)
+{
+	struct task *task = pipeline->tasks;
+
+	pipeline->is_stopping = true;
+	while (task) {
+		struct task *next = task->next;
+
+		if (!task->is_ending &&
+		    !(task->shard.state == SHARD_UPLOADED && task->request && api_is_sent(task->request)))
+			task_free(task);
+		task = next;
+	}
+}

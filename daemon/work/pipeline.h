@@ -1,0 +1,61 @@
+/*
+ * The job's way, step by step, and the one place where a state changes. A state on disk says
+ * which step is due (one table: state -> step -> next); a step ends in one of four outcomes; the outcome, the new state, the
+ * event and the next due time are one transaction. What is under way lives in memory and dies with the process.
+ */
+#ifndef BATCHD_WORK_PIPELINE_H
+#define BATCHD_WORK_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct config;
+struct error;
+struct job;
+struct loop;
+struct pipeline;
+struct providers;
+struct store;
+struct store_due;
+struct vault;
+
+struct pipeline_callbacks {
+	/* A job has a new event, number seq, and it is on disk. */
+	void (*on_event)(int64_t job, int64_t seq, void *context);
+	/* A step ended or a due time changed: look for what to run. Never called from within pipeline_run. */
+	void (*on_idle)(void *context);
+	/* A disk failed under our feet (G6): end with this exit status and start again from what is on disk. */
+	void (*on_fatal)(int status, void *context);
+	void *context;
+};
+
+/* All but callbacks must outlive it. */
+struct pipeline *pipeline_new(struct loop *loop, struct store *store, struct vault *vault,
+			      struct providers *providers, const struct pipeline_callbacks *callbacks);
+/* Drops what is under way; the disk knows what is due. NULL is fine. */
+void pipeline_free(struct pipeline *pipeline);
+
+/*
+ * Runs the step that is due, unless it runs already. false: not now, because the provider is paused or
+ * all its transfers are taken; try again when on_idle is called or the time comes.
+ */
+bool pipeline_run(struct pipeline *pipeline, const struct store_due *due);
+/* Steps under way. */
+size_t pipeline_active(const struct pipeline *pipeline);
+
+/*
+ * Adds a job whose input is in the vault, with its first event; returns its number (0 when the turn is spoiled). The
+ * first step is due at once. id, state and times of job are filled in here.
+ */
+int64_t pipeline_accept(struct pipeline *pipeline, struct job *job);
+/*
+ * Asks for a job's end: 0, also when it is being cancelled or is cancelled already; -EALREADY when it ended otherwise; -ENOENT. Durable
+ * with this turn's commit; then no step of it creates anything.
+ */
+int pipeline_cancel(struct pipeline *pipeline, int64_t job);
+
+/* Starts nothing new and drops all but creates under way, which may finish. */
+void pipeline_stop(struct pipeline *pipeline);
+
+#endif

@@ -1,0 +1,101 @@
+#include "daemon/work/provider.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/io/config.h"
+#include "daemon/io/loop.h"
+#include "daemon/work/api.h"
+
+struct providers {
+	struct provider *list;
+	size_t count;
+};
+
+static int64_t now_of(void *context)
+{
+	return loop_now_ms(context);
+}
+
+static void forget_key(char **key)
+{
+	if (*key)
+		explicit_bzero(*key, strlen(*key));
+	free(*key);
+}
+
+static int provider_init(struct provider *provider, struct loop *loop, struct http *http,
+			 const struct config_provider *config, struct error *err)
+{
+	__attribute__((cleanup(forget_key))) char *key = NULL;
+	int r = config_read_key(config, &key, err);
+
+	if (r)
+		return r;
+	provider->config = config;
+	provider->api = api_new(http, config, key, now_of, loop);
+	return 0;
+}
+
+int providers_new(struct loop *loop, struct http *http, const struct config *config,
+		  struct providers **ret_providers, struct error *err)
+{
+	struct providers *providers = xcalloc(1, sizeof(*providers));
+
+	providers->list = xcalloc(config->provider_count, sizeof(*providers->list));
+	for (; providers->count < config->provider_count; providers->count++) {
+		const struct config_provider *section = &config->providers[providers->count];
+		int r = provider_init(&providers->list[providers->count], loop, http, section, err);
+
+		if (r) {
+			providers_free(providers);
+			return r;
+		}
+	}
+	*ret_providers = providers;
+	return 0;
+}
+
+void providers_free(struct providers *providers)
+{
+	if (!providers)
+		return;
+	for (size_t i = 0; i < providers->count; i++) {
+		api_free(providers->list[i].api);
+		free(providers->list[i].paused_why);
+	}
+	free(providers->list);
+	free(providers);
+}
+
+struct provider *providers_find(struct providers *providers, const char *name)
+{
+	for (size_t i = 0; i < providers->count; i++)
+		if (strcmp(providers->list[i].config->name, name) == 0)
+			return &providers->list[i];
+	return NULL;
+}
+
+struct provider *providers_at(struct providers *providers, size_t index)
+{
+	return index < providers->count ? &providers->list[index] : NULL;
+}
+
+void provider_pause(struct provider *provider, int64_t until, const char *why)
+{
+	free(provider->paused_why);
+	provider->paused_why = xstrdup(why);
+	provider->paused_until = until;
+}
+
+bool provider_is_paused(struct provider *provider, int64_t now)
+{
+	if (provider->paused_until && provider->paused_until <= now) {
+		provider->paused_until = 0;
+		free(take(provider->paused_why));
+	}
+	return provider->paused_until != 0;
+}

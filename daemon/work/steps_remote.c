@@ -1,0 +1,501 @@
+/* The steps at the provider: upload, create, poll (and cancel), fetch. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/io/config.h"
+#include "daemon/io/http.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/store.h"
+#include "daemon/io/vault.h"
+#include "daemon/model/backoff.h"
+#include "daemon/work/api.h"
+#include "daemon/work/api_parse.h"
+#include "daemon/work/provider.h"
+#include "daemon/work/rows.h"
+#include "daemon/work/task.h"
+#include "daemon/work/wire.h"
+
+/* A result that should be there and is not is looked for so long: it happens for a moment. */
+#define PROBE_MS (60 * 60 * 1000)
+#define PROBE_EVERY_MS (60 * 1000)
+/* A queue that is full at the provider is tried again from here on, doubling up to the second. */
+#define FULL_FIRST_MS (60 * 1000)
+#define FULL_LONGEST_MS (60 * 60 * 1000)
+/* "Cannot find file": the same file so often, then a new upload, then no more. */
+#define SAME_FILE_TRIES 3
+#define NEW_FILE_TRIES 6
+
+/* --- upload --- */
+
+struct upload {
+	struct wire *wire;
+	struct http_source source;
+};
+
+static void free_upload(void *work)
+{
+	struct upload *upload = work;
+
+	wire_free(upload->wire);
+	free(upload);
+}
+
+static int64_t read_wire(void *context, char *bytes, size_t size)
+{
+	return wire_read(context, bytes, size);
+}
+
+static int seek_wire(void *context, int64_t offset)
+{
+	return wire_seek(context, offset);
+}
+
+static void on_uploaded(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+	struct upload *upload = task->work;
+	const struct error *problem = wire_error(upload->wire);
+	struct api_file file = { 0 };
+	auto_free char *words = NULL;
+
+	task->request = NULL;
+	if (problem->code) {
+		task_fail(task, problem->code, problem->text);
+		return;
+	}
+	if (answer->verdict != API_OK) {
+		task_finish_answer(task, answer);
+		return;
+	}
+	(void)api_parse_file(answer->body, answer->size, &file, NULL);
+	if (file.bytes >= 0 && file.bytes != task->shard.bytes) {
+		words = xasprintf("the provider has %" PRId64 " bytes of the %" PRId64 " that were sent",
+				  file.bytes, task->shard.bytes);
+		api_file_release(&file);
+		task_finish(task, TASK_TRY_AGAIN, words);
+		return;
+	}
+	free(task->shard.provider_file);
+	task->shard.provider_file = take(file.id);
+	task->shard.uploaded_at = task_now(task);
+	words = xasprintf("%" PRId64 " requests, %" PRId64 " bytes, as %s", task->shard.requests,
+			  task->shard.bytes, task->shard.provider_file);
+	api_file_release(&file);
+	task_finish(task, TASK_DONE, words);
+}
+
+void step_upload(struct task *task)
+{
+	auto_free char *name = xasprintf("batchd-%s.jsonl", task->shard.marker);
+	struct upload *upload;
+	struct error err = { 0 };
+	int r;
+
+	if (task->job.state == JOB_CANCELLING) {
+		task_go(task, SHARD_CANCELLED, "cancelled before it was sent");
+		return;
+	}
+	upload = xcalloc(1, sizeof(*upload));
+	task->work = upload;
+	task->work_free = free_upload;
+	r = wire_open(task_vault(task), &task->job, &task->shard, &upload->wire, &err);
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
+	upload->source = (struct http_source){ .read = read_wire,
+					       .seek = seek_wire,
+					       .context = upload->wire,
+					       .size = task->shard.bytes };
+	task->request = api_upload(task->provider->api, name, &upload->source, on_uploaded, task);
+}
+
+/* --- create --- */
+
+/* The batch is there: what it says of itself, in the shard. */
+static void note_batch(struct task *task, const struct api_batch *batch)
+{
+	struct shard *shard = &task->shard;
+
+	free(shard->batch_id);
+	shard->batch_id = xstrdup(batch->id);
+	free(shard->remote_status);
+	shard->remote_status = xstrdup(batch->status_text);
+	shard->batch_created_at = task_now(task);
+}
+
+static void on_created(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+	struct api_batch batch = { 0 };
+
+	task->request = NULL;
+	switch (answer->verdict) {
+	case API_OK:
+		(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
+		note_batch(task, &batch);
+		api_batch_release(&batch);
+		task_finish(task, TASK_DONE, task->shard.batch_id);
+		break;
+	case API_DOUBT:
+		/* The intent stays: the next try looks before it does anything. */
+		task_tell(task, "shard.doubt", "warning", answer->words);
+		task->wait_ms = task->provider->config->retry_first;
+		task_finish(task, TASK_NOT_YET, "whether the batch was created is not known; it will be looked up");
+		break;
+	case API_FULL:
+		task->shard.intended_at = 0;
+		task_finish_answer(task, answer);
+		break;
+	case API_AGAIN:
+	case API_REFUSED:
+	case API_GONE:
+	case API_PAUSE:
+		/* A clear word: nothing was made. */
+		task->shard.intended_at = 0;
+		task_finish_answer(task, answer);
+		break;
+	}
+}
+
+/* The intent is on disk: now the call may leave. */
+static void on_intended(int result, void *context)
+{
+	struct task *task = context;
+
+	if (result) {
+		task_free(task);
+		return;
+	}
+	task->request = api_create(task->provider->api, task->shard.provider_file, task->shard.url,
+				   task->job.window, task->shard.marker, on_created, task);
+}
+
+void step_create(struct task *task)
+{
+	if (task->shard.intended_at) {
+		lookup_start(task);
+		return;
+	}
+	if (task->job.state == JOB_CANCELLING) {
+		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
+		return;
+	}
+	task->shard.intended_at = task_now(task);
+	task->shard.absent_at = 0;
+	store_shard_save(task_store(task), &task->shard);
+	store_after_commit(task_store(task), on_intended, task);
+}
+
+/* --- poll, and cancel --- */
+
+/* Keeps the provider's object as it came, for people. */
+static int keep_object(struct task *task, const struct api_answer *answer, struct error *err)
+{
+	auto_free char *name = rows_download_name(task->shard.number, "batch");
+	struct vault_writer *writer = vault_writer_new(task_vault(task), VAULT_RECORD_LIMIT);
+	int r = vault_write(writer, answer->body, answer->size, err);
+
+	if (r) {
+		vault_writer_free(writer);
+		return r;
+	}
+	return vault_keep_record(writer, task->job.id, name, err);
+}
+
+static char *batch_words(const struct api_batch *batch)
+{
+	if (batch->error_message)
+		return xasprintf("%s: %s%s%s", batch->status_text, batch->error_code ? batch->error_code : "",
+				 batch->error_code ? ": " : "", batch->error_message);
+	return xstrdup(batch->status_text);
+}
+
+/* Passes the rows of a batch that did no work to a new shard; the file goes along unless it is to be sent anew. */
+static void redo(struct task *task, enum shard_state born, int64_t wait_ms, const char *words)
+{
+	auto_free char *from = rows_members_name(task->shard.number);
+	int64_t number = task_next_number(task);
+	auto_free char *to = rows_members_name(number);
+	const struct shard next = {
+		.number = number,
+		.state = born,
+		.model = task->shard.model,
+		.url = task->shard.url,
+		.requests = task->shard.requests,
+		.bytes = task->shard.bytes,
+		.attempt = task->shard.attempt,
+		.provider_file = born == SHARD_UPLOADED ? task->shard.provider_file : NULL,
+		.uploaded_at = born == SHARD_UPLOADED ? task->shard.uploaded_at : 0,
+		.redone = task->shard.redone + 1,
+	};
+	struct error err = { 0 };
+	int r = rows_copy(task_vault(task), task->job.id, from, to, &err);
+
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
+	task_add_shard(task, &next, wait_ms);
+	task_go(task, SHARD_DROPPED, words);
+}
+
+static bool is_file_missing(const struct api_batch *batch)
+{
+	return (batch->error_param && strcmp(batch->error_param, "file_id") == 0) ||
+	       (batch->error_message && strcasestr(batch->error_message, "cannot find file"));
+}
+
+static bool is_queue_full(const struct api_batch *batch)
+{
+	return (batch->error_code && strcmp(batch->error_code, "token_limit_exceeded") == 0) ||
+	       (batch->error_message && strcasestr(batch->error_message, "enqueued token"));
+}
+
+/* A batch that failed: nothing was run and nothing is billed. Whether trying again can help depends on why. */
+static void on_failed(struct task *task, const struct api_batch *batch)
+{
+	const struct config_provider *config = task->provider->config;
+	auto_free char *words = batch_words(batch);
+	uint64_t random = loop_random(task_loop(task));
+	uint32_t redone = (uint32_t)task->shard.redone + 1;
+	int64_t wait_ms = backoff_retry_ms(config->retry_first, config->retry_longest, redone, random);
+
+	if (task_is_cancelled(task)) {
+		task_finish(task, TASK_HOPELESS, words);
+	} else if (is_queue_full(batch)) {
+		redo(task, SHARD_UPLOADED, backoff_retry_ms(FULL_FIRST_MS, FULL_LONGEST_MS, redone, random), words);
+	} else if (is_file_missing(batch) && task->shard.redone < NEW_FILE_TRIES) {
+		redo(task, task->shard.redone < SAME_FILE_TRIES ? SHARD_UPLOADED : SHARD_CUT, wait_ms, words);
+	} else if (!batch->error_count && task->shard.redone < config->max_attempts) {
+		/* No reason given: a server that was restarted, for one. */
+		redo(task, SHARD_UPLOADED, wait_ms, words);
+	} else {
+		task_finish(task, TASK_HOPELESS, words);
+	}
+}
+
+/* Whether a completed batch speaks of answers but names no file for them yet. */
+static bool is_file_awaited(const struct api_batch *batch)
+{
+	if (batch->status != API_STATUS_COMPLETED)
+		return false;
+	if (!batch->output_file_id && !batch->error_file_id)
+		return true;
+	return (batch->completed > 0 && !batch->output_file_id) || (batch->failed > 0 && !batch->error_file_id);
+}
+
+static void on_terminal(struct task *task, const struct api_answer *answer, const struct api_batch *batch)
+{
+	struct shard *shard = &task->shard;
+	auto_free char *words = batch_words(batch);
+	struct error err = { 0 };
+	int r;
+
+	if (!shard->ended_at)
+		shard->ended_at = task_now(task);
+	if (is_file_awaited(batch) && task_now(task) < shard->ended_at + PROBE_MS) {
+		task->wait_ms = PROBE_EVERY_MS < task->provider->config->poll_longest ?
+					PROBE_EVERY_MS :
+					task->provider->config->poll_longest;
+		task_finish(task, TASK_NOT_YET, "completed, but the provider does not name the result files yet");
+		return;
+	}
+	r = keep_object(task, answer, &err);
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
+	free(shard->remote_output);
+	free(shard->remote_error);
+	shard->remote_output = xstrdup(batch->output_file_id);
+	shard->remote_error = xstrdup(batch->error_file_id);
+	if (batch->status == API_STATUS_FAILED && !batch->output_file_id && !batch->error_file_id)
+		on_failed(task, batch);
+	else
+		task_finish(task, TASK_DONE, words);
+}
+
+/* What moved since the last look; true if anything did. */
+static bool note_progress(struct shard *shard, const struct api_batch *batch)
+{
+	bool is_changed = !shard->remote_status || strcmp(shard->remote_status, batch->status_text) != 0;
+
+	if (batch->completed > shard->remote_completed) {
+		shard->remote_completed = batch->completed;
+		is_changed = true;
+	}
+	if (batch->failed > shard->remote_failed) {
+		shard->remote_failed = batch->failed;
+		is_changed = true;
+	}
+	free(shard->remote_status);
+	shard->remote_status = xstrdup(batch->status_text);
+	return is_changed;
+}
+
+static void on_retrieved(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+	struct shard *shard = &task->shard;
+	const struct config_provider *config = task->provider->config;
+	struct api_batch batch = { 0 };
+	auto_free char *words = NULL;
+	bool is_new_word;
+
+	task->request = NULL;
+	if (answer->verdict == API_REFUSED || answer->verdict == API_GONE) {
+		/* Answers that were paid for may be there: it is never given up by itself. */
+		task_finish(task, TASK_TRY_AGAIN, answer->words);
+		return;
+	}
+	if (answer->verdict != API_OK) {
+		task_finish_answer(task, answer);
+		return;
+	}
+	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
+	is_new_word = batch.status == API_STATUS_UNKNOWN &&
+		      (!shard->remote_status || strcmp(shard->remote_status, batch.status_text) != 0);
+	shard->polls = note_progress(shard, &batch) ? 0 : shard->polls + 1;
+	shard->tries = 0;
+	if (is_new_word)
+		task_tell(task, "shard.note", "warning", "the provider gives a status that is not known; polling goes on");
+	if (api_status_is_terminal(batch.status)) {
+		on_terminal(task, answer, &batch);
+	} else {
+		task->wait_ms = backoff_poll_ms(config->poll_first, config->poll_longest, (uint32_t)shard->polls,
+						loop_random(task_loop(task)));
+		words = xasprintf("the provider: %s", batch.status_text);
+		task_finish(task, TASK_NOT_YET, words);
+	}
+	api_batch_release(&batch);
+}
+
+static void on_cancelled(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+
+	task->request = NULL;
+	if (answer->verdict == API_OK || answer->verdict == API_REFUSED || answer->verdict == API_GONE) {
+		/* Refused means that it has ended just now: polling tells how. */
+		task->shard.is_cancel_sent = true;
+		task->shard.polls = 0;
+		task->wait_ms = task->provider->config->poll_first;
+		task_tell(task, "shard.note", "info",
+			  answer->verdict == API_OK ? "the provider was asked to cancel" :
+						      "the provider says that it cannot be cancelled any more");
+		task_finish(task, TASK_NOT_YET, "waits for the provider to cancel it");
+		return;
+	}
+	task_finish_answer(task, answer);
+}
+
+void step_poll(struct task *task)
+{
+	struct api *api = task->provider->api;
+
+	if (task->job.state == JOB_CANCELLING && !task->shard.is_cancel_sent)
+		task->request = api_cancel(api, task->shard.batch_id, on_cancelled, task);
+	else
+		task->request = api_retrieve(api, task->shard.batch_id, on_retrieved, task);
+}
+
+/* --- fetch: the output file, then the error file --- */
+
+struct fetch {
+	struct vault_writer *writer;
+	bool is_error_file;
+	struct error problem;
+};
+
+static void free_fetch(void *work)
+{
+	struct fetch *fetch = work;
+
+	vault_writer_free(fetch->writer);
+	free(fetch);
+}
+
+static void fetch_next(struct task *task);
+
+static int on_content(const char *bytes, size_t size, void *context)
+{
+	struct task *task = context;
+	struct fetch *fetch = task->work;
+
+	return vault_write(fetch->writer, bytes, size, &fetch->problem);
+}
+
+static int keep_download(struct task *task, struct error *err)
+{
+	struct fetch *fetch = task->work;
+	auto_free char *name = rows_download_name(task->shard.number, fetch->is_error_file ? "err" : "out");
+
+	return vault_keep_record(take(fetch->writer), task->job.id, name, err);
+}
+
+static void on_fetched(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+	struct fetch *fetch = task->work;
+	struct error err = { 0 };
+	int r;
+
+	task->request = NULL;
+	if (fetch->problem.code) {
+		task_fail(task, fetch->problem.code, fetch->problem.text);
+		return;
+	}
+	if (answer->verdict == API_GONE || answer->verdict == API_REFUSED) {
+		if (task_now(task) < task->shard.ended_at + PROBE_MS) {
+			task_finish(task, TASK_TRY_AGAIN, answer->words);
+			return;
+		}
+		task_tell(task, "shard.note", "error", "a result file is gone at the provider; its answers are lost");
+		vault_writer_free(take(fetch->writer));
+	} else if (answer->verdict != API_OK) {
+		task_finish_answer(task, answer);
+		return;
+	} else {
+		r = keep_download(task, &err);
+		if (r) {
+			task_fail(task, r, err.text);
+			return;
+		}
+	}
+	fetch->is_error_file = !fetch->is_error_file;
+	if (fetch->is_error_file)
+		fetch_next(task);
+	else
+		task_finish(task, TASK_DONE, NULL);
+}
+
+static void fetch_next(struct task *task)
+{
+	struct fetch *fetch = task->work;
+	const char *file = fetch->is_error_file ? task->shard.remote_error : task->shard.remote_output;
+
+	if (!file && !fetch->is_error_file) {
+		fetch->is_error_file = true;
+		file = task->shard.remote_error;
+	}
+	if (!file) {
+		task_finish(task, TASK_DONE, NULL);
+		return;
+	}
+	fetch->writer = vault_writer_new(task_vault(task), VAULT_RECORD_LIMIT);
+	task->request = api_content(task->provider->api, file, on_content, on_fetched, task);
+}
+
+void step_fetch(struct task *task)
+{
+	task->work = xcalloc(1, sizeof(struct fetch));
+	task->work_free = free_fetch;
+	if (!task->shard.ended_at)
+		task->shard.ended_at = task_now(task);
+	fetch_next(task);
+}

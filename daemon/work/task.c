@@ -1,0 +1,306 @@
+#include "daemon/work/task.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
+#include "daemon/io/config.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/store.h"
+#include "daemon/model/backoff.h"
+#include "daemon/work/api.h"
+#include "daemon/work/provider.h"
+
+/* After a commit that failed the step is tried anew so much later: there may be room again. */
+#define SPOILED_WAIT_MS 1000
+#define EXIT_IO 74
+
+static void task_unlink(struct task *task)
+{
+	struct task **link = &task->pipeline->tasks;
+
+	while (*link != task)
+		link = &(*link)->next;
+	*link = task->next;
+	task->pipeline->active--;
+	if (task->step->is_transfer && task->provider)
+		task->provider->transfers--;
+}
+
+static void task_drop_work(struct task *task)
+{
+	api_abort(task->request);
+	task->request = NULL;
+	if (task->work)
+		task->work_free(task->work);
+	task->work = NULL;
+}
+
+void task_free(struct task *task)
+{
+	task_unlink(task);
+	task_drop_work(task);
+	job_release(&task->job);
+	shard_release(&task->shard);
+	free(task);
+}
+
+static void on_task_committed(int result, void *context)
+{
+	struct task *task = context;
+	struct pipeline *pipeline = task->pipeline;
+
+	task_free(task);
+	/* Nothing happened, says the disk; so it is still due, but not at once. */
+	if (result)
+		loop_timer_set(pipeline->waker, SPOILED_WAIT_MS);
+	else
+		pipeline->callbacks.on_idle(pipeline->callbacks.context);
+}
+
+/* The last thing of every task: what it wrote is committed, then it is gone. */
+static void task_end(struct task *task)
+{
+	assert(!task->is_ending);
+	task->is_ending = true;
+	task->slice = NULL;
+	task_drop_work(task);
+	store_after_commit(task->pipeline->store, on_task_committed, task);
+}
+
+/* A job whose last shard has ended is due for its merge. */
+static void settle_job(struct task *task)
+{
+	struct pipeline *pipeline = task->pipeline;
+	int64_t open = 1;
+	auto_job job = { 0 };
+
+	if (!shard_is_ended(task->shard.state) ||
+	    store_shard_count(pipeline->store, task->job.id, NULL, &open) || open > 0 ||
+	    store_job_get(pipeline->store, task->job.id, &job))
+		return;
+	job.due_at = loop_now_ms(pipeline->loop);
+	job.finalizing_at = job.due_at;
+	store_job_save(pipeline->store, &job);
+}
+
+/* The job as the store has it now; false when the step's result does not count any more, because its state moved on. */
+static bool refresh_job(struct task *task)
+{
+	enum job_state state = task->job.state;
+	struct job job;
+
+	if (store_job_get(task->pipeline->store, task->job.id, &job))
+		return false;
+	job_release(&task->job);
+	task->job = job;
+	return task->shard.id || job.state == state;
+}
+
+static void finish_done(struct task *task, const char *words)
+{
+	if (task->shard.id) {
+		task->shard.redone = task->step->next == SHARD_ENDED ? 0 : task->shard.redone;
+		pipeline_shard_state(task->pipeline, &task->job, &task->shard,
+				     (enum shard_state)task->step->next, words);
+		settle_job(task);
+	} else {
+		pipeline_job_state(task->pipeline, &task->job, (enum job_state)task->step->next, words);
+	}
+}
+
+/* Puts the next look at now + wait_ms, in the shard or the job, with what it waits for. */
+static void postpone(struct task *task, int64_t wait_ms, const char *words)
+{
+	int64_t at = task_now(task) + wait_ms;
+
+	if (task->shard.id) {
+		free(task->shard.why);
+		task->shard.why = xstrdup(words);
+		task->shard.due_at = wait_ms < 0 ? 0 : at;
+		store_shard_save(task->pipeline->store, &task->shard);
+	} else {
+		free(task->job.why);
+		task->job.why = xstrdup(words);
+		task->job.due_at = wait_ms < 0 ? 0 : at;
+		store_job_save(task->pipeline->store, &task->job);
+	}
+}
+
+static void finish_try_again(struct task *task, const char *words)
+{
+	int64_t *tries = task->shard.id ? &task->shard.tries : &task->job.tries;
+	const struct config_provider *config = task->provider ? task->provider->config : NULL;
+	int64_t wait_ms = task->retry_after_ms;
+
+	++*tries;
+	if (wait_ms < 0)
+		wait_ms = backoff_retry_ms(config ? config->retry_first : 5000,
+					   config ? config->retry_longest : 900000, (uint32_t)*tries,
+					   loop_random(task->pipeline->loop));
+	pipeline_tell(task->pipeline, &task->job, task->shard.id ? &task->shard : NULL,
+	     task->shard.id ? "shard.retry" : "job.retry", "warning", words);
+	postpone(task, wait_ms, words);
+}
+
+static void finish_hopeless(struct task *task, const char *words)
+{
+	if (task->shard.id) {
+		free(task->shard.refusal);
+		task->shard.refusal = xstrdup(words);
+		pipeline_shard_state(task->pipeline, &task->job, &task->shard, SHARD_ENDED, words);
+	} else {
+		pipeline_job_state(task->pipeline, &task->job, JOB_FAILED, words);
+	}
+}
+
+void task_finish(struct task *task, enum task_outcome outcome, const char *words)
+{
+	if (refresh_job(task))
+		switch (outcome) {
+		case TASK_DONE:
+			finish_done(task, words);
+			break;
+		case TASK_NOT_YET:
+			postpone(task, task->wait_ms, words);
+			break;
+		case TASK_TRY_AGAIN:
+			finish_try_again(task, words);
+			break;
+		case TASK_HOPELESS:
+			finish_hopeless(task, words);
+			break;
+		}
+	task_end(task);
+}
+
+void task_go(struct task *task, enum shard_state state, const char *words)
+{
+	if (refresh_job(task)) {
+		pipeline_shard_state(task->pipeline, &task->job, &task->shard, state, words);
+		settle_job(task);
+	}
+	task_end(task);
+}
+
+void task_fail(struct task *task, int code, const char *words)
+{
+	struct pipeline *pipeline = task->pipeline;
+
+	if (code == -EIO)
+		pipeline->callbacks.on_fatal(EXIT_IO, pipeline->callbacks.context);
+	if (code != -EUCLEAN && code != -ENOENT) {
+		task_finish(task, TASK_TRY_AGAIN, words);
+		return;
+	}
+	/* Damage does not heal by waiting: a person must look. */
+	log_error("a job's files are damaged, it is held", log_number("JOB", task->job.id),
+		  log_number("SHARD", task->shard.number), log_text("STEP", task->step->name));
+	if (refresh_job(task)) {
+		pipeline_tell(pipeline, &task->job, task->shard.id ? &task->shard : NULL, "job.note", "error", words);
+		postpone(task, -1, words);
+	}
+	task_end(task);
+}
+
+void task_finish_answer(struct task *task, const struct api_answer *answer)
+{
+	auto_free char *why = NULL;
+
+	task->retry_after_ms = answer->retry_after_ms;
+	switch (answer->verdict) {
+	case API_OK:
+		task_finish(task, TASK_DONE, NULL);
+		break;
+	case API_PAUSE:
+		/* The journal and other users see code and status; the owner's history has the words. */
+		why = xasprintf("paused: HTTP %d %s", answer->status, answer->code ? answer->code : "");
+		provider_pause(task->provider, task_now(task) + PROVIDER_PAUSE_MS, why);
+		log_error("the provider refuses us, it is paused", log_text("PROVIDER", task->provider->config->name),
+			  log_number("HTTP_STATUS", answer->status), log_text("CODE", answer->code),
+			  log_text("REQUEST_ID", answer->request_id));
+		task->retry_after_ms = PROVIDER_PAUSE_MS;
+		task_finish(task, TASK_TRY_AGAIN, answer->words);
+		break;
+	case API_REFUSED:
+		task_finish(task, TASK_HOPELESS, answer->words);
+		break;
+	case API_AGAIN:
+	case API_FULL:
+	case API_DOUBT:
+	case API_GONE:
+		task_finish(task, TASK_TRY_AGAIN, answer->words);
+		break;
+	}
+}
+
+void task_tell(struct task *task, const char *type, const char *level, const char *words)
+{
+	pipeline_tell(task->pipeline, &task->job, task->shard.id ? &task->shard : NULL, type, level, words);
+}
+
+struct loop *task_loop(const struct task *task)
+{
+	return task->pipeline->loop;
+}
+
+struct store *task_store(const struct task *task)
+{
+	return task->pipeline->store;
+}
+
+struct vault *task_vault(const struct task *task)
+{
+	return task->pipeline->vault;
+}
+
+int64_t task_now(const struct task *task)
+{
+	return loop_now_ms(task->pipeline->loop);
+}
+
+void task_work(struct task *task, int (*slice)(struct task *task, struct error *err),
+	       void (*on_sliced)(struct task *task))
+{
+	task->slice = slice;
+	task->on_sliced = on_sliced;
+	loop_timer_set(task->pipeline->worker, 0);
+}
+
+void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in_ms)
+{
+	auto_free char *marker = task_marker(task->pipeline->loop);
+	struct shard copy = *shard;
+
+	copy.job = task->job.id;
+	copy.marker = marker;
+	copy.due_at = task_now(task) + due_in_ms;
+	(void)store_shard_add(task->pipeline->store, &copy);
+}
+
+int64_t task_next_number(struct task *task)
+{
+	int64_t count = 0;
+
+	/* Shards are numbered without gaps and never removed one by one. */
+	(void)store_shard_count(task->pipeline->store, task->job.id, &count, NULL);
+	return count + 1;
+}
+
+bool task_is_cancelled(struct task *task)
+{
+	auto_job job = { 0 };
+
+	return store_job_get(task->pipeline->store, task->job.id, &job) == 0 &&
+	       job.state == JOB_CANCELLING;
+}
+
+char *task_marker(struct loop *loop)
+{
+	return xasprintf("%016" PRIx64 "%08" PRIx32, loop_random(loop), (uint32_t)loop_random(loop));
+}
+

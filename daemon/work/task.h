@@ -1,0 +1,124 @@
+/*
+ * A step under way, and what steps are made of. Inside of the pipeline: pipeline.c, steps_*.c and lookup.c only.
+ *
+ * A step's run function starts something and returns; sooner or later, from a callback or a slice, it ends the task with exactly one
+ * task_finish (or task_go). Then the task belongs to the commit, and nobody may touch it.
+ */
+#ifndef BATCHD_WORK_TASK_H
+#define BATCHD_WORK_TASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/base/error.h"
+#include "daemon/model/job.h"
+#include "daemon/work/pipeline.h"
+
+struct api_answer;
+struct api_request;
+struct loop;
+struct provider;
+struct task;
+
+enum task_outcome {
+	TASK_DONE,	/* the fact is there: on to the next state */
+	TASK_NOT_YET,	/* nothing is wrong, it takes time: look again after wait_ms */
+	TASK_TRY_AGAIN, /* it failed and may do better: after a growing wait, or retry_after_ms */
+	TASK_HOPELESS,	/* it will never do better: the rows (or the job) fail with the words */
+};
+
+struct step {
+	const char *name;
+	void (*run)(struct task *task);
+	int next; /* the state that DONE leads to: enum shard_state, or enum job_state */
+	bool is_transfer; /* counts against the provider's max_transfers */
+};
+
+struct task {
+	struct pipeline *pipeline;
+	struct task *next; /* in the list of those under way */
+	const struct step *step;
+	struct job job; /* as it was when the step began; its counts and state may have moved on */
+	struct shard shard; /* id 0: a step of the job itself. Only this task changes it while it runs */
+	struct provider *provider;
+	struct api_request *request; /* under way, or NULL */
+	int (*slice)(struct task *task, struct error *err); /* local work: 1 more, 0 end, -errno */
+	void (*on_sliced)(struct task *task); /* after the last slice */
+	void *work; /* the step's own, freed by work_free */
+	void (*work_free)(void *work);
+	int64_t wait_ms; /* of TASK_NOT_YET */
+	int64_t retry_after_ms; /* the server's wish, or -1 */
+	bool is_ending; /* waits for the commit */
+};
+
+struct pipeline {
+	struct loop *loop;
+	struct store *store;
+	struct vault *vault;
+	struct providers *providers;
+	struct pipeline_callbacks callbacks;
+	struct task *tasks;
+	size_t active;
+	struct loop_timer *worker; /* turns the tasks that have slices to do */
+	struct loop_timer *waker;  /* after a commit that failed */
+	bool is_stopping;
+};
+
+/* The only two functions that change a state (or begin one): the stamp, the row, the event, the log line. */
+void pipeline_job_state(struct pipeline *pipeline, struct job *job, enum job_state state, const char *words);
+void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, struct shard *shard,
+			  enum shard_state state, const char *words);
+/* Adds an event to a job's history and, after the commit, a line to the log. shard may be NULL. type is a constant. */
+void pipeline_tell(struct pipeline *pipeline, const struct job *job, const struct shard *shard, const char *type,
+		   const char *level, const char *words);
+
+/* Drops a task without an end: the disk knows that its step is due. */
+void task_free(struct task *task);
+
+/* What the task works with. */
+struct loop *task_loop(const struct task *task);
+struct store *task_store(const struct task *task);
+struct vault *task_vault(const struct task *task);
+int64_t task_now(const struct task *task);
+
+/* Runs slice, a bit at a time, until it ends; then on_sliced. An error ends the task by itself. */
+void task_work(struct task *task, int (*slice)(struct task *task, struct error *err),
+	       void (*on_sliced)(struct task *task));
+
+/* Ends the task. words: one sentence, for TRY_AGAIN, NOT_YET (may be NULL) and HOPELESS: what it waits for, or why. */
+void task_finish(struct task *task, enum task_outcome outcome, const char *words);
+/* Ends a task of a shard with another state than the step's next, and an event that says why. */
+void task_go(struct task *task, enum shard_state state, const char *words);
+/* Ends a task whose local work failed: out of room waits, EIO ends the daemon, damage holds the job. */
+void task_fail(struct task *task, int code, const char *words);
+/* Ends a task for an answer that is not API_OK, as its verdict says; a pause pauses the provider. */
+void task_finish_answer(struct task *task, const struct api_answer *answer);
+
+/* Adds an event to the history of the task's job, and a line to the log. words go to the history alone. */
+void task_tell(struct task *task, const char *type, const char *level, const char *words);
+
+/* A new shard for rows that go again: its rows are kept as its member file already. born: CUT or UPLOADED. due_in_ms: from now. */
+void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in_ms);
+/* The next free shard number of the task's job. */
+int64_t task_next_number(struct task *task);
+
+/* Whether the user asked for the job's end, as the store knows it now. */
+bool task_is_cancelled(struct task *task);
+
+/* A marker: 24 hexadecimal digits, 96 random bits. The caller frees. */
+char *task_marker(struct loop *loop);
+
+/* The steps. */
+void step_validate(struct task *task);
+void step_cut(struct task *task);
+void step_merge(struct task *task);
+void step_upload(struct task *task);
+void step_create(struct task *task);
+void step_poll(struct task *task);
+void step_fetch(struct task *task);
+void step_collect(struct task *task);
+
+/* Settles a create in doubt: looks for the batch, and ends the task. Never creates. */
+void lookup_start(struct task *task);
+
+#endif

@@ -1,0 +1,164 @@
+#include "daemon/work/wire.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/io/vault.h"
+#include "daemon/model/job.h"
+#include "daemon/work/rows.h"
+
+/* Neighbouring rows come out of one read of so many bytes. */
+#define WINDOW (256 * 1024)
+
+struct wire {
+	struct vault_reader input;
+	struct rows_reader rows;
+	struct rows_reader members;
+	struct record_row row;
+	int64_t next;	  /* member that comes after the current row */
+	uint32_t sent;	  /* bytes of the current row's wire form that were given out */
+	int64_t window_at; /* offset in the input of what is in the window */
+	int64_t window_size;
+	char *window;
+	struct error error;
+};
+
+DEFINE_CLEANUP(struct wire *, wire_free)
+
+static int next_row(struct wire *wire)
+{
+	struct record_member member;
+	int r = rows_read(&wire->members, wire->next, &member, &wire->error);
+
+	if (!r)
+		r = rows_read(&wire->rows, member.row, &wire->row, &wire->error);
+	if (r)
+		return r;
+	wire->next++;
+	wire->sent = 0;
+	return 0;
+}
+
+/* Bytes of the input from offset on, as many as the window gives, at least one. */
+static int64_t window_bytes(struct wire *wire, int64_t offset, const char **ret_bytes)
+{
+	if (offset < wire->window_at || offset >= wire->window_at + wire->window_size) {
+		int64_t got = vault_read(&wire->input, offset, wire->window, WINDOW);
+
+		wire->window_at = offset;
+		wire->window_size = got > 0 ? got : 0;
+		if (got <= 0)
+			return error_set(&wire->error, got ? (int)got : -EUCLEAN,
+					 "the input cannot be read at byte %lld: %s", (long long)offset,
+					 got ? error_name((int)got) : "it is shorter than it was");
+	}
+	*ret_bytes = wire->window + (offset - wire->window_at);
+	return wire->window_at + wire->window_size - offset;
+}
+
+/* The next piece of the current row; its newline is a piece of its own. */
+static int64_t read_piece(struct wire *wire, char *bytes, size_t size)
+{
+	const char *from = "\n";
+	int64_t count = 1;
+
+	if (wire->sent < wire->row.length) {
+		count = window_bytes(wire, (int64_t)wire->row.offset + wire->sent, &from);
+		if (count < 0)
+			return count;
+		if (count > wire->row.length - wire->sent)
+			count = wire->row.length - wire->sent;
+	}
+	if ((size_t)count > size)
+		count = (int64_t)size;
+	memcpy(bytes, from, (size_t)count);
+	wire->sent += (uint32_t)count;
+	return count;
+}
+
+int wire_open(struct vault *vault, const struct job *job, const struct shard *shard,
+	      struct wire **ret_wire, struct error *err)
+{
+	auto_with(wire_free) struct wire *wire = xcalloc(1, sizeof(*wire));
+	auto_free char *members = rows_members_name(shard->number);
+	int r;
+
+	wire->input.fd = -1;
+	wire->window = xmalloc(WINDOW);
+	r = vault_open_file(vault, job->input_file, &wire->input, err);
+	if (!r)
+		r = rows_open(&wire->rows, vault, job->id, ROWS_NAME, RECORD_ROWS, err);
+	if (!r)
+		r = rows_open(&wire->members, vault, job->id, members, RECORD_MEMBERS, err);
+	if (!r && wire->members.count != shard->requests)
+		r = error_set(err, -EUCLEAN, "%s has %lld rows, the store says %lld", members,
+			      (long long)wire->members.count, (long long)shard->requests);
+	if (r)
+		return r;
+	/* "Before the first row" looks like the end of a row. */
+	wire->sent = 1;
+	*ret_wire = take(wire);
+	return 0;
+}
+
+int64_t wire_read(struct wire *wire, char *bytes, size_t size)
+{
+	size_t filled = 0;
+
+	while (filled < size) {
+		int64_t got;
+
+		if (wire->sent > wire->row.length) {
+			if (wire->next == wire->members.count)
+				break;
+			got = next_row(wire);
+			if (got)
+				return got;
+		}
+		got = read_piece(wire, bytes + filled, size - filled);
+		if (got < 0)
+			return got;
+		filled += (size_t)got;
+	}
+	return (int64_t)filled;
+}
+
+int wire_seek(struct wire *wire, int64_t offset)
+{
+	wire->next = 0;
+	wire->row = (struct record_row){ 0 };
+	wire->sent = 1;
+	while (offset > 0) {
+		int r = next_row(wire);
+
+		if (r)
+			return r;
+		if (offset < wire->row.wire_length) {
+			wire->sent = (uint32_t)offset;
+			return 0;
+		}
+		offset -= wire->row.wire_length;
+		wire->sent = wire->row.length + 1;
+	}
+	return 0;
+}
+
+const struct error *wire_error(const struct wire *wire)
+{
+	return &wire->error;
+}
+
+void wire_free(struct wire *wire)
+{
+	if (!wire)
+		return;
+	vault_reader_release(&wire->input);
+	rows_release(&wire->rows);
+	rows_release(&wire->members);
+	free(wire->window);
+	free(wire);
+}
