@@ -1,0 +1,41 @@
+/*
+ * The subcommands. Each returns an exit status and has told what went wrong.
+ */
+#ifndef BATCHD_CLIENT_COMMANDS_H
+#define BATCHD_CLIENT_COMMANDS_H
+
+struct connection;
+struct json_object;
+struct options;
+
+struct session {
+	const struct options *options;
+	struct connection *connection;
+	const char *socket;
+};
+
+/* commands_submit.c, commands_validate.c: jobs in */
+int command_submit(struct session *session);
+int command_validate(struct session *session);
+
+/* commands_look.c */
+int command_list(struct session *session);
+int command_show(struct session *session);
+int command_log(struct session *session);
+
+/* commands_wait.c */
+int command_wait(struct session *session);
+/* Says how a job ended; returns the exit status that tells it. */
+int command_tell_end(struct json_object *batch);
+
+/* commands_results.c */
+int command_results(struct session *session);
+
+/* commands_change.c */
+int command_cancel(struct session *session);
+
+/* commands_service.c */
+int command_status(struct session *session);
+int command_ping(struct session *session);
+
+#endif

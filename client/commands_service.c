@@ -1,0 +1,148 @@
+#include "client/commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "client/exits.h"
+#include "client/interrupt.h"
+#include "client/job.h"
+#include "client/options.h"
+#include "client/words.h"
+#include "daemon/base/buffer.h"
+#include "daemon/protocol.h"
+
+#define PING_EVERY_MS 100
+
+static void add_count(struct buffer *buffer, const char *name, int64_t count)
+{
+	if (count)
+		buffer_add_format(buffer, "%s%" PRId64 " %s", buffer->size ? ", " : "", count, name);
+}
+
+static void show_provider(struct json_object *provider)
+{
+	const char *why = json_text(provider, "why", NULL);
+	bool is_paused = json_is_true(provider, "is_paused");
+
+	output_field("provider", "%s, %s%s%s, %" PRId64 " batches in flight",
+		     json_text(provider, "name", "-"), is_paused ? "PAUSED" : "ok",
+		     why ? ": " : "", why ? why : "", json_number(provider, "shards_in_flight", 0));
+}
+
+static void show_daemon(struct json_object *daemon)
+{
+	struct json_object *jobs = json_at(daemon, "jobs"), *providers = json_at(daemon, "providers");
+	int64_t started_at = json_number(daemon, "started_at", 0);
+	char since[WORDS_FIGURE], elapsed[WORDS_FIGURE], size[WORDS_FIGURE];
+	bool is_accepting = json_is_true(daemon, "accepting");
+	auto_buffer counts = { 0 };
+
+	output_field("batchd", "%s, pid %" PRId64 ", since %s (%s)", json_text(daemon, "version", "-"),
+		     json_number(daemon, "pid", 0), words_time(started_at, since),
+		     words_elapsed((int64_t)time(NULL) - started_at, elapsed));
+	output_field("accepting", "%s%s", is_accepting ? "yes" : "NO: ",
+		     is_accepting ? "" : json_text(daemon, "why", "it does not say why"));
+	if (json_object_is_type(jobs, json_type_object)) {
+		json_object_object_foreach(jobs, name, count)
+			add_count(&counts, name, json_object_get_int64(count));
+	}
+	output_field("jobs", "%s", counts.size ? buffer_text(&counts) : "none");
+	if (json_object_is_type(providers, json_type_array))
+		for (size_t i = 0; i < json_object_array_length(providers); i++)
+			show_provider(json_object_array_get_idx(providers, i));
+	output_field("state", "%s, %s free", json_text(daemon, "state_folder", "-"),
+		     words_size(json_number(daemon, "disk_free_bytes", 0), size));
+}
+
+static int check_job(struct session *session, const char *word)
+{
+	auto_json *batch = NULL;
+	struct failure failure;
+	int64_t job = 0;
+	int status = job_read_id(word, &job);
+
+	if (status)
+		return status;
+	if (job_get(session->connection, job, 0, &batch, &failure))
+		return failure_tell(&failure, job);
+	status = job_outcome(batch);
+	if (output_is_json())
+		output_json(batch);
+	else
+		output_field("job", "%" PRId64 " %s", job, job_status(batch));
+	return status;
+}
+
+/* 0: it accepts jobs. Else the exit status and why. */
+static int ping_once(struct session *session, int64_t deadline_ms, struct failure *failure)
+{
+	struct connection_call call = { .method = "GET",
+					.path = PROTOCOL_HEALTH,
+					.deadline_ms = deadline_ms };
+	auto_reply reply = { 0 };
+	auto_json *daemon = NULL;
+	struct error err = { 0 };
+	struct failure ignored;
+	int result = connection_perform(session->connection, &call, &reply, &err);
+	int status = failure_read(result, &err, &reply, failure);
+
+	if (result == 0 && status) {
+		*failure = (struct failure){ .status = EXIT_OTHER };
+		if (service_get(session->connection, PROTOCOL_DAEMON, deadline_ms, &daemon,
+				&ignored) != 0)
+			daemon = NULL;
+		(void)snprintf(failure->text, sizeof(failure->text), "batchd accepts no jobs: %s",
+			       json_text(daemon, "why", "it does not say why"));
+	} else if (failure->status == EXIT_TIMEOUT) {
+		failure->status = EXIT_UNREACHABLE;
+		(void)snprintf(failure->text, sizeof(failure->text), "batchd does not answer");
+	}
+	return failure->status;
+}
+
+int command_status(struct session *session)
+{
+	const struct options *options = session->options;
+	auto_json *daemon = NULL;
+	struct failure failure;
+	int worst = EXIT_DONE;
+
+	if (options->checks != (options->operand_count > 0))
+		return output_fail(EXIT_USAGE, NULL, 0, "job ids and --check belong together");
+	if (options->checks) {
+		for (size_t i = 0; i < options->operand_count && !interrupt_came(); i++)
+			worst = exits_worse(worst, check_job(session, options->operands[i]));
+		return worst;
+	}
+	if (service_get(session->connection, PROTOCOL_DAEMON, 0, &daemon, &failure))
+		return failure_tell(&failure, 0);
+	if (output_is_json())
+		output_json(daemon);
+	else
+		show_daemon(daemon);
+	return EXIT_DONE;
+}
+
+int command_ping(struct session *session)
+{
+	int64_t limit_ms = session->options->wait_ms > 0 ? session->options->wait_ms : 10000;
+	int64_t deadline_ms = connection_now_ms() + limit_ms;
+	struct failure failure;
+
+	for (;;) {
+		int status = ping_once(session, deadline_ms, &failure);
+
+		if (!status || !session->options->wait_ms || interrupt_came() ||
+		    connection_now_ms() + PING_EVERY_MS >= deadline_ms)
+			break;
+		(void)interrupt_sleep(PING_EVERY_MS);
+	}
+	if (failure.status)
+		return failure_tell(&failure, 0);
+	if (output_is_json())
+		(void)puts("{\"v\":1,\"ready\":true}");
+	else if (!session->options->is_quiet)
+		(void)puts("batchd is ready");
+	return EXIT_DONE;
+}

@@ -1,0 +1,69 @@
+/*
+ * Jobs as the door shows them, and what went wrong when it did not show one: a failure is told once,
+ * by the command that gives up, not where it happened.
+ */
+#ifndef BATCHD_CLIENT_JOB_H
+#define BATCHD_CLIENT_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/connection.h"
+#include "client/output.h"
+#include "daemon/base/error.h"
+
+struct failure {
+	int status;	/* exit status */
+	char code[64];	/* the daemon's, or empty */
+	char text[512];
+	bool is_passing; /* a lost connection, a full disk, "outcome unknown": another try may do better */
+	bool is_unsent;	 /* no connection came about: nothing can have reached batchd */
+};
+
+/*
+ * What connection_perform returned, as a verdict. Returns 0 when there is an answer of status 2xx, else
+ * the exit status, with *ret_failure filled in.
+ */
+int failure_read(int result, const struct error *err, const struct connection_reply *reply,
+		 struct failure *ret_failure);
+
+/* Tells it (job 0: none), returns its status. Of a signal it says nothing but the status. */
+int failure_tell(const struct failure *failure, int64_t job);
+
+/* GET of a path into an object, which the caller puts. 0 or the exit status. */
+int service_get(struct connection *connection, const char *path, int64_t deadline_ms,
+		struct json_object **ret_object, struct failure *ret_failure);
+
+/* The batch object of a job; the same. */
+int job_get(struct connection *connection, int64_t job, int64_t deadline_ms,
+	    struct json_object **ret_batch, struct failure *ret_failure);
+
+/* POST with an empty body to "/v1/batches/batch_57" and suffix; the answered object. */
+int job_post(struct connection *connection, int64_t job, const char *suffix,
+	     struct json_object **ret_batch, struct failure *ret_failure);
+
+/* "/v1/batches/batch_57" and suffix; the caller frees. */
+char *job_path(int64_t job, const char *suffix);
+
+/* Its number, 0 when the object is no batch. */
+int64_t job_number(struct json_object *batch);
+
+const char *job_status(struct json_object *batch);
+
+/* Whether its status is a last one. */
+bool job_is_over(struct json_object *batch);
+
+/* The exit status that tells how it is, or how it ended. */
+int job_outcome(struct json_object *batch);
+
+/* Requests: all, with an answer (of any kind), failed. */
+int64_t job_total(struct json_object *batch);
+int64_t job_done(struct json_object *batch);
+int64_t job_failed(struct json_object *batch);
+
+enum output_colour job_colour(struct json_object *batch);
+
+/* Parses an operand; tells and returns EXIT_USAGE when it is not a job id. */
+int job_read_id(const char *word, int64_t *ret_job);
+
+#endif

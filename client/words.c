@@ -1,0 +1,180 @@
+#include "client/words.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/protocol.h"
+
+#define LONGEST_MS ((int64_t)10 * 366 * 24 * 3600 * 1000)
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	int64_t ms;
+} units[] = {
+	{ "d",  86400000 },
+	{ "h",  3600000 },
+	{ "ms", 1 },		/* before "m", which it begins with */
+	{ "m",  60000 },
+	{ "s",  1000 },
+};
+/* clang-format on */
+
+/* Digits at *text, passed. */
+static int read_number(const char **text, int64_t *ret_number)
+{
+	int64_t number = 0;
+
+	if (**text < '0' || **text > '9')
+		return -EINVAL;
+	for (; **text >= '0' && **text <= '9'; (*text)++)
+		if (__builtin_mul_overflow(number, 10, &number) ||
+		    __builtin_add_overflow(number, **text - '0', &number))
+			return -ERANGE;
+	*ret_number = number;
+	return 0;
+}
+
+/* The unit at *text, passed; 0 when none stands there. */
+static int64_t read_unit(const char **text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
+		size_t size = strlen(units[i].name);
+
+		if (strncmp(*text, units[i].name, size) == 0) {
+			*text += size;
+			return units[i].ms;
+		}
+	}
+	return 0;
+}
+
+/* Characters of UTF-8, each counted by its first byte. */
+static size_t count_characters(const char *text, size_t size)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < size; i++)
+		count += ((unsigned char)text[i] & 0xc0) != 0x80;
+	return count;
+}
+
+int words_duration(const char *text, int64_t *ret_ms)
+{
+	int64_t total = 0, last_unit = INT64_MAX;
+
+	do {
+		int64_t number, unit, part;
+		bool is_first = last_unit == INT64_MAX;
+		int result = read_number(&text, &number);
+
+		if (result < 0)
+			return result;
+		unit = read_unit(&text);
+		if (!unit && is_first && !*text)
+			unit = 1000;
+		if (!unit || unit >= last_unit)
+			return -EINVAL;
+		if (__builtin_mul_overflow(number, unit, &part) ||
+		    __builtin_add_overflow(total, part, &total) || total > LONGEST_MS)
+			return -ERANGE;
+		last_unit = unit;
+	} while (*text);
+	*ret_ms = total;
+	return 0;
+}
+
+int words_count(const char *text, int64_t *ret_count)
+{
+	int64_t count;
+
+	if (*text == '0' || read_number(&text, &count) < 0 || *text)
+		return -EINVAL;
+	*ret_count = count;
+	return 0;
+}
+
+int words_job(const char *text, int64_t *ret_job)
+{
+	size_t prefix = strlen(PROTOCOL_BATCH_PREFIX);
+
+	return words_count(strncmp(text, PROTOCOL_BATCH_PREFIX, prefix) == 0 ? text + prefix : text,
+			   ret_job);
+}
+
+int words_metadata(const char *text, size_t *ret_key_size, struct error *err)
+{
+	const char *equals = strchr(text, '=');
+	size_t key_size;
+
+	if (!equals || equals == text)
+		return error_set(err, -EINVAL, "%s is not of the form KEY=VALUE", text);
+	key_size = (size_t)(equals - text);
+	if (count_characters(text, key_size) > PROTOCOL_MAX_METADATA_KEY)
+		return error_set(err, -EINVAL, "the key of %s is longer than %d characters", text,
+				 PROTOCOL_MAX_METADATA_KEY);
+	if (count_characters(equals + 1, strlen(equals + 1)) > PROTOCOL_MAX_METADATA_VALUE)
+		return error_set(err, -EINVAL, "the value of %.*s is longer than %d characters",
+				 (int)key_size, text, PROTOCOL_MAX_METADATA_VALUE);
+	*ret_key_size = key_size;
+	return 0;
+}
+
+const char *words_elapsed(int64_t seconds, char *out)
+{
+	int64_t minutes = seconds / 60;
+
+	if (seconds < 0)
+		seconds = minutes = 0;
+	if (seconds < 60)
+		(void)snprintf(out, WORDS_FIGURE, "%" PRId64 "s", seconds);
+	else if (minutes < 60)
+		(void)snprintf(out, WORDS_FIGURE, "%" PRId64 "m", minutes);
+	else if (minutes < 24 * 60)
+		(void)snprintf(out, WORDS_FIGURE, "%" PRId64 "h%02dm", minutes / 60,
+			       (int)(minutes % 60));
+	else
+		(void)snprintf(out, WORDS_FIGURE, "%" PRId64 "d%02dh", minutes / (24 * 60),
+			       (int)(minutes / 60 % 24));
+	return out;
+}
+
+const char *words_size(int64_t bytes, char *out)
+{
+	static const char *const names[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	double figure = (double)bytes;
+	size_t unit = 0;
+
+	for (; figure >= 1023.95 && unit + 1 < ARRAY_SIZE(names); unit++)
+		figure /= 1024;
+	(void)snprintf(out, WORDS_FIGURE, unit ? "%.1f %s" : "%.0f %s", figure, names[unit]);
+	return out;
+}
+
+const char *words_time(int64_t unix_seconds, char *out)
+{
+	time_t seconds = (time_t)unix_seconds;
+	char zone[8] = "";
+	struct tm parts;
+	size_t length;
+
+	(void)snprintf(out, WORDS_FIGURE, "-");
+	if (unix_seconds <= 0 || !localtime_r(&seconds, &parts) || parts.tm_year > 9999 - 1900)
+		return out;
+	length = strftime(out, WORDS_FIGURE, "%Y-%m-%dT%H:%M:%S", &parts);
+	/* RFC 3339 has a colon in the zone, which %z has not. */
+	if (length && strftime(zone, sizeof(zone), "%z", &parts) == 5)
+		(void)snprintf(out + length, WORDS_FIGURE - length, "%.3s:%.2s", zone, zone + 3);
+	return out;
+}
+
+int words_states(const char *text)
+{
+	return *text && text[strspn(text, "abcdefghijklmnopqrstuvwxyz_,")] == '\0';
+}
