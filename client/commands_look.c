@@ -56,11 +56,13 @@ static int get_page(struct session *session, int64_t after, int64_t limit,
 	return service_get(session->connection, path, 0, ret_page, failure);
 }
 
-/* Every batch of a page. Returns the number of the last; 0 where the list ends or does not go on downward. */
+/* Every batch of a page. Returns the number of the last; 0 where the list ends or does not go on
+ * downward. */
 static int64_t take_page(struct json_object *page, struct table *table, int64_t after)
 {
 	struct json_object *data = json_at(page, "data");
-	size_t count = json_object_is_type(data, json_type_array) ? json_object_array_length(data) : 0;
+	size_t count =
+		json_object_is_type(data, json_type_array) ? json_object_array_length(data) : 0;
 	int64_t last = 0;
 
 	for (size_t i = 0; i < count; i++) {
@@ -77,7 +79,9 @@ static int64_t take_page(struct json_object *page, struct table *table, int64_t 
 	return json_is_true(page, "has_more") ? last : 0;
 }
 
-static int list(struct session *session, struct table *table)
+/* The table is begun with the first page: where there is none, a header would look like an empty
+ * list. */
+static int list(struct session *session, struct table **table)
 {
 	int64_t left = session->options->count ? session->options->count : INT64_MAX;
 	struct failure failure;
@@ -89,7 +93,10 @@ static int list(struct session *session, struct table *table)
 
 		if (get_page(session, after, limit, &page, &failure))
 			return failure_tell(&failure, 0);
-		after = take_page(page, table, after);
+		if (!*table && !output_is_json())
+			*table = table_new(list_columns, ARRAY_SIZE(list_columns), stdout,
+					   output_columns(stdout));
+		after = take_page(page, *table, after);
 		left -= limit;
 	} while (after && left > 0 && !interrupt_came());
 	return interrupt_came() ? interrupt_status() : EXIT_DONE;
@@ -105,10 +112,7 @@ int command_list(struct session *session)
 		return output_fail(EXIT_USAGE, NULL, 0,
 				   "%s is not a list of states (a socket goes before the command)",
 				   states);
-	if (!output_is_json())
-		table = table_new(list_columns, ARRAY_SIZE(list_columns), stdout,
-				  output_columns(stdout));
-	status = list(session, table);
+	status = list(session, &table);
 	if (table)
 		table_finish(table);
 	return status;

@@ -12,7 +12,7 @@
 #include "client/words.h"
 #include "daemon/base/alloc.h"
 
-#define TRIES 6
+#define TRIES          6
 #define FIRST_PAUSE_MS 250
 
 static int take_bytes(const char *bytes, size_t size, void *context)
@@ -41,15 +41,16 @@ static int download_once(struct session *session, const char *path, struct sink 
 		.on_data = take_bytes,
 		.context = sink,
 	};
-	auto_reply reply = { 0 };
-	struct error err = { 0 };
+	auto_reply reply = {0};
+	struct error err = {0};
 	int result = connection_perform(session->connection, &call, &reply, &err);
 
 	if (result == -ECANCELED && sink_problem(sink, &err) < 0)
 		return failure_read(-EIO, &err, &reply, failure);
 	/* Without a length and without chunks the end looks like a cut. */
 	if (result == 0 && reply.status == 200 && !reply.is_framed)
-		result = error_set(&err, -EMSGSIZE, "the answer of batchd does not tell its length");
+		result =
+			error_set(&err, -EMSGSIZE, "the answer of batchd does not tell its length");
 	return failure_read(result, &err, &reply, failure);
 }
 
@@ -66,7 +67,7 @@ static int download(struct session *session, const char *path, struct sink *sink
 			return status;
 		output_say("%s; starting again", failure->text);
 		if (interrupt_sleep(pause_ms)) {
-			*failure = (struct failure){ .status = interrupt_status() };
+			*failure = (struct failure){.status = interrupt_status()};
 			return failure->status;
 		}
 		if (sink_restart(sink, &err) < 0)
@@ -127,7 +128,7 @@ int command_results(struct session *session)
 	if (status == EXIT_ENDED)
 		output_say("job %" PRId64 " %s: these are what there is", job, job_status(batch));
 	else if (status == EXIT_SOME_FAILED)
-		output_say("job %" PRId64 ": %" PRId64 " of %" PRId64 " requests without success", job,
-			   job_failed(batch), job_total(batch));
+		output_say("job %" PRId64 ": %" PRId64 " of %" PRId64 " requests without success",
+			   job, job_failed(batch), job_total(batch));
 	return status;
 }

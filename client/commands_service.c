@@ -17,7 +17,8 @@
 static void add_count(struct buffer *buffer, const char *name, int64_t count)
 {
 	if (count)
-		buffer_add_format(buffer, "%s%" PRId64 " %s", buffer->size ? ", " : "", count, name);
+		buffer_add_format(buffer, "%s%" PRId64 " %s", buffer->size ? ", " : "", count,
+				  name);
 }
 
 static void show_provider(struct json_object *provider)
@@ -26,20 +27,22 @@ static void show_provider(struct json_object *provider)
 	bool is_paused = json_is_true(provider, "is_paused");
 
 	output_field("provider", "%s, %s%s%s, %" PRId64 " batches in flight",
-		     json_text(provider, "name", "-"), is_paused ? "PAUSED" : "ok",
-		     why ? ": " : "", why ? why : "", json_number(provider, "shards_in_flight", 0));
+		     json_text(provider, "name", "-"), is_paused ? "PAUSED" : "ok", why ? ": " : "",
+		     why ? why : "", json_number(provider, "shards_in_flight", 0));
 }
 
 static void show_daemon(struct json_object *daemon)
 {
-	struct json_object *jobs = json_at(daemon, "jobs"), *providers = json_at(daemon, "providers");
+	struct json_object *jobs = json_at(daemon, "jobs"),
+			   *providers = json_at(daemon, "providers");
 	int64_t started_at = json_number(daemon, "started_at", 0);
 	char since[WORDS_FIGURE], elapsed[WORDS_FIGURE], size[WORDS_FIGURE];
 	bool is_accepting = json_is_true(daemon, "accepting");
-	auto_buffer counts = { 0 };
+	auto_buffer counts = {0};
 
-	output_field("batchd", "%s, pid %" PRId64 ", since %s (%s)", json_text(daemon, "version", "-"),
-		     json_number(daemon, "pid", 0), words_time(started_at, since),
+	output_field("batchd", "%s, pid %" PRId64 ", since %s (%s)",
+		     json_text(daemon, "version", "-"), json_number(daemon, "pid", 0),
+		     words_time(started_at, since),
 		     words_elapsed((int64_t)time(NULL) - started_at, elapsed));
 	output_field("accepting", "%s%s", is_accepting ? "yes" : "NO: ",
 		     is_accepting ? "" : json_text(daemon, "why", "it does not say why"));
@@ -77,18 +80,17 @@ static int check_job(struct session *session, const char *word)
 /* 0: it accepts jobs. Else the exit status and why. */
 static int ping_once(struct session *session, int64_t deadline_ms, struct failure *failure)
 {
-	struct connection_call call = { .method = "GET",
-					.path = PROTOCOL_HEALTH,
-					.deadline_ms = deadline_ms };
-	auto_reply reply = { 0 };
+	struct connection_call call = {
+		.method = "GET", .path = PROTOCOL_HEALTH, .deadline_ms = deadline_ms};
+	auto_reply reply = {0};
 	auto_json *daemon = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	struct failure ignored;
 	int result = connection_perform(session->connection, &call, &reply, &err);
 	int status = failure_read(result, &err, &reply, failure);
 
 	if (result == 0 && status) {
-		*failure = (struct failure){ .status = EXIT_OTHER };
+		*failure = (struct failure){.status = EXIT_OTHER};
 		if (service_get(session->connection, PROTOCOL_DAEMON, deadline_ms, &daemon,
 				&ignored) != 0)
 			daemon = NULL;

@@ -18,18 +18,19 @@
 #include "daemon/protocol.h"
 
 #define DEFAULT_ENDPOINT "/v1/chat/completions"
-#define READ_AHEAD (1024 * 1024) /* bytes in which the first line must end to be asked for its url */
-#define TRIES 7
-#define FIRST_PAUSE_MS 500
+#define READ_AHEAD                                                                                 \
+	(1024 * 1024) /* bytes in which the first line must end to be asked for its url */
+#define TRIES            7
+#define FIRST_PAUSE_MS   500
 #define LONGEST_PAUSE_MS 30000
 
 /* One input on its way in. */
 struct delivery {
 	struct session *session;
 	struct input *input;
-	const char *endpoint;
 	char *path;
 	char key[33];
+	bool was_sent; /* so that a job may exist, whatever became of the answer */
 	struct progress progress;
 };
 
@@ -101,16 +102,18 @@ static void show_sent(int64_t sent_bytes, void *context)
 	progress_update(&delivery->progress, sent_bytes, 0, connection_now_ms());
 }
 
-/* A connection that was closed on us: batchd may say why, when asked on another. Then that is the failure. */
+/* A connection that was closed on us: batchd may say why, when asked on another. Then that is the
+ * failure. */
 static void ask_why(struct delivery *delivery, struct failure *failure)
 {
 	auto_json *daemon = NULL;
 	struct failure ignored;
 
-	if (service_get(delivery->session->connection, PROTOCOL_DAEMON, 0, &daemon, &ignored) != 0 ||
+	if (service_get(delivery->session->connection, PROTOCOL_DAEMON, 0, &daemon, &ignored) !=
+		    0 ||
 	    !json_at(daemon, "accepting") || json_is_true(daemon, "accepting"))
 		return;
-	*failure = (struct failure){ .status = EXIT_LATER };
+	*failure = (struct failure){.status = EXIT_LATER};
 	(void)snprintf(failure->text, sizeof(failure->text), "batchd accepts nothing now: %s",
 		       json_text(daemon, "why", "it does not say why"));
 }
@@ -128,8 +131,8 @@ static int send_once(struct delivery *delivery, struct json_object **ret_batch,
 		.on_tick = show_sent,
 		.context = delivery,
 	};
-	auto_reply reply = { 0 };
-	struct error err = { 0 };
+	auto_reply reply = {0};
+	struct error err = {0};
 	int result, status;
 
 	progress_init(&delivery->progress, delivery->input->name, true, delivery->input->size,
@@ -143,34 +146,35 @@ static int send_once(struct delivery *delivery, struct json_object **ret_batch,
 	if (status)
 		return failure->status;
 	if (!job_number(reply.object)) {
-		*failure = (struct failure){ .status = EXIT_OTHER,
-					     .text = "the answer of batchd is no batch object" };
+		*failure = (struct failure){.status = EXIT_OTHER,
+					    .text = "the answer of batchd is no batch object"};
 		return EXIT_OTHER;
 	}
 	*ret_batch = take(reply.object);
 	return 0;
 }
 
-/* Sends until the outcome is known: every repeat has the same key, so that no second job can come of it. */
-static int deliver(struct delivery *delivery, struct json_object **ret_batch, struct failure *failure)
+/* Sends until the outcome is known: every repeat has the same key, so that no second job can come
+ * of it. */
+static int deliver(struct delivery *delivery, struct json_object **ret_batch,
+		   struct failure *failure)
 {
 	int64_t pause_ms = FIRST_PAUSE_MS;
-	bool was_sent = false;
 
 	for (int tries = 1;; tries++) {
 		int64_t retry_after_s = -1;
 		int status = send_once(delivery, ret_batch, &retry_after_s, failure);
 
-		was_sent |= !failure->is_unsent;
-		if (!status || !failure->is_passing || !was_sent || tries == TRIES)
+		delivery->was_sent |= !failure->is_unsent;
+		if (!status || !failure->is_passing || !delivery->was_sent || tries == TRIES)
 			return status;
 		if (retry_after_s >= 0 && retry_after_s * 1000 > pause_ms)
-			pause_ms = retry_after_s * 1000 < LONGEST_PAUSE_MS ? retry_after_s * 1000 :
-									     LONGEST_PAUSE_MS;
+			pause_ms = retry_after_s * 1000 < LONGEST_PAUSE_MS ? retry_after_s * 1000
+									   : LONGEST_PAUSE_MS;
 		output_say("%s: %s; sending it again, with the same key, in %.1f s",
 			   delivery->input->name, failure->text, (double)pause_ms / 1000);
 		if (interrupt_sleep(pause_ms)) {
-			*failure = (struct failure){ .status = interrupt_status() };
+			*failure = (struct failure){.status = interrupt_status()};
 			return failure->status;
 		}
 		pause_ms *= 2;
@@ -188,9 +192,9 @@ static bool is_checked(struct json_object *event, void *context)
 static int tell_flaws(struct json_object *batch, const struct input *input, int64_t job)
 {
 	struct json_object *errors = json_at(batch, "errors.data");
-	int64_t count = json_object_is_type(errors, json_type_array) ?
-				(int64_t)json_object_array_length(errors) :
-				0;
+	int64_t count = json_object_is_type(errors, json_type_array)
+				? (int64_t)json_object_array_length(errors)
+				: 0;
 	int64_t total = json_number(batch, "batchd.errors_total", count);
 
 	if (!count)
@@ -247,12 +251,18 @@ static int see_through(struct delivery *delivery, int64_t job)
 	return status ? status : command_tell_end(batch);
 }
 
-static int tell_unsent(const struct failure *failure, const struct input *input)
+static int tell_unsent(const struct delivery *delivery, const struct failure *failure)
 {
-	if (interrupt_came())
-		return failure->status;
-	return output_fail(failure->status, *failure->code ? failure->code : NULL, 0,
-			   "cannot submit %s: %s", input->name, failure->text);
+	const char *name = delivery->input->name;
+
+	if (!interrupt_came())
+		(void)output_fail(failure->status, *failure->code ? failure->code : NULL, 0,
+				  "cannot submit %s: %s", name, failure->text);
+	if (delivery->was_sent && !delivery->session->options->key &&
+	    (interrupt_came() || failure->is_passing))
+		output_say("%s may have been accepted; to be safe, submit it again with --key %s",
+			   name, delivery->key);
+	return failure->status;
 }
 
 static int submit_input(struct session *session, struct input *input)
@@ -260,15 +270,15 @@ static int submit_input(struct session *session, struct input *input)
 	const struct options *options = session->options;
 	const char *endpoint = options->endpoint ? options->endpoint : guess_endpoint(input);
 	auto_free char *path = make_path(options, input, endpoint);
-	struct delivery delivery = { .session = session, .input = input, .endpoint = endpoint, .path = path };
-	struct failure failure = { 0 };
+	struct delivery delivery = {.session = session, .input = input, .path = path};
+	struct failure failure = {0};
 	auto_json *batch = NULL;
 	char size[WORDS_FIGURE];
 	int64_t job;
 
 	draw_key(delivery.key, sizeof(delivery.key));
 	if (deliver(&delivery, &batch, &failure))
-		return tell_unsent(&failure, input);
+		return tell_unsent(&delivery, &failure);
 	job = job_number(batch);
 	if (output_is_json())
 		output_json(batch);
@@ -282,7 +292,7 @@ static int submit_input(struct session *session, struct input *input)
 
 static int submit_one(struct session *session, const char *path)
 {
-	auto_input input = { .fd = -1 };
+	auto_input input = {.fd = -1};
 	struct error err;
 	int result = input_open(path, true, &input, &err);
 
@@ -291,10 +301,11 @@ static int submit_one(struct session *session, const char *path)
 				   "%s: give a FILE, or pipe one in; see batchctl help submit",
 				   err.text);
 	if (result < 0)
-		return interrupt_came() ? interrupt_status() :
-					  output_fail(EXIT_OTHER, NULL, 0, "%s", err.text);
+		return interrupt_came() ? interrupt_status()
+					: output_fail(EXIT_OTHER, NULL, 0, "%s", err.text);
 	if (!input.size)
-		return output_fail(EXIT_INPUT, NULL, 0, "cannot submit %s: it is empty", input.name);
+		return output_fail(EXIT_INPUT, NULL, 0, "cannot submit %s: it is empty",
+				   input.name);
 	return submit_input(session, &input);
 }
 
@@ -307,7 +318,8 @@ static int check_options(const struct options *options)
 	if (options->key && options->operand_count > 1)
 		return output_fail(EXIT_USAGE, NULL, 0, "one --key is for one FILE");
 	if (options->key && (!*options->key || strlen(options->key) > PROTOCOL_MAX_KEY))
-		return output_fail(EXIT_USAGE, NULL, 0, "a --key has 1 to %d bytes", PROTOCOL_MAX_KEY);
+		return output_fail(EXIT_USAGE, NULL, 0, "a --key has 1 to %d bytes",
+				   PROTOCOL_MAX_KEY);
 	for (const char *at = options->key; at && *at; at++)
 		if (*at <= ' ' || *at == 0x7f)
 			return output_fail(EXIT_USAGE, NULL, 0,
@@ -315,13 +327,16 @@ static int check_options(const struct options *options)
 	if (name && words_metadata(name, &size, &err) < 0)
 		return output_fail(EXIT_USAGE, NULL, 0, "--name: %s", err.text);
 	if (name && options->metadata_count == PROTOCOL_MAX_METADATA)
-		return output_fail(EXIT_USAGE, NULL, 0, "more than %d pairs of metadata, with --name",
+		return output_fail(EXIT_USAGE, NULL, 0,
+				   "more than %d pairs of metadata, with --name",
 				   PROTOCOL_MAX_METADATA);
-	if (options->endpoint && !request_url_is_known(options->endpoint, strlen(options->endpoint)))
+	if (options->endpoint &&
+	    !request_url_is_known(options->endpoint, strlen(options->endpoint)))
 		return output_fail(EXIT_USAGE, NULL, 0, "%s is not an endpoint of the Batch API",
 				   options->endpoint);
 	if (options->waits && options->skips_validation)
-		return output_fail(EXIT_USAGE, NULL, 0, "--wait and --no-wait contradict each other");
+		return output_fail(EXIT_USAGE, NULL, 0,
+				   "--wait and --no-wait contradict each other");
 	return 0;
 }
 

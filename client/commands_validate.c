@@ -8,18 +8,18 @@
 
 #include "client/exits.h"
 #include "client/input.h"
+#include "client/json.h"
 #include "client/options.h"
 #include "client/output.h"
 #include "client/repeats.h"
 #include "client/words.h"
-#include "client/json.h"
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 #include "daemon/base/error.h"
 #include "daemon/model/request.h"
 
-#define READ_BYTES (256 * 1024)
-#define MAX_NAMES 1000 /* models, or urls, that are told apart */
+#define READ_BYTES  (256 * 1024)
+#define MAX_NAMES   1000 /* models, or urls, that are told apart */
 #define NAMES_SHOWN 5
 
 /* Which different strings occurred, up to MAX_NAMES. */
@@ -65,19 +65,22 @@ static void names_release(struct names *names)
 		free(names->texts[i]);
 }
 
-static void tell(struct examination *examination, int64_t line, const char *code,
-		 const char *param, const char *message)
+static void tell(struct examination *examination, int64_t line, const char *code, const char *param,
+		 const char *message)
 {
-	struct output_flaw flaw = { examination->file, line, code, param, message, 0 };
+	struct output_flaw flaw = {examination->file, line, code, param, message, 0};
 
 	examination->flaws++;
 	output_flaw(stdout, &flaw);
 }
 
-static void tell_repeat(const char *id, size_t size, int64_t line, int64_t first_line, void *context)
+static void tell_repeat(const char *id, size_t size, int64_t line, int64_t first_line,
+			void *context)
 {
-	auto_free char *message = xasprintf("\"custom_id\" is used twice: \"%.*s\" (first at line %" PRId64 ")",
-					    (int)size, id, first_line);
+	auto_free char *message = xasprintf(
+		"The custom_id '%.*s' for this request is a duplicate of another request. "
+		"The custom_id parameter must be unique for each request in a batch. (first at line %" PRId64 ")",
+		(int)size, id, first_line);
 
 	tell(context, line, "duplicate_custom_id", "custom_id", message);
 }
@@ -103,14 +106,14 @@ static int examine_line(struct examination *examination, const char *line, size_
 
 static void tell_long(struct examination *examination)
 {
-	auto_free char *message =
-		xasprintf("This line is longer than %u bytes.", REQUEST_MAX_LINE);
+	auto_free char *message = xasprintf("This line is longer than %u bytes.", REQUEST_MAX_LINE);
 
 	examination->lines++;
 	tell(examination, examination->lines, "invalid_json_line", NULL, message);
 }
 
-/* Every whole line in the buffer; at the end of the input also what is left. Drops what it has seen. */
+/* Every whole line in the buffer; at the end of the input also what is left. Drops what it has
+ * seen. */
 static int examine_lines(struct examination *examination, struct buffer *buffer, size_t *searched,
 			 bool *is_skipping, struct error *err)
 {
@@ -118,9 +121,9 @@ static int examine_lines(struct examination *examination, struct buffer *buffer,
 	int result = 0;
 
 	while (result == 0) {
-		const char *end = from < buffer->size ?
-					  memchr(buffer->data + from, '\n', buffer->size - from) :
-					  NULL;
+		const char *end = from < buffer->size
+					  ? memchr(buffer->data + from, '\n', buffer->size - from)
+					  : NULL;
 		size_t next = end ? (size_t)(end - buffer->data) + 1 : 0;
 
 		if (!end)
@@ -145,7 +148,7 @@ static int examine_lines(struct examination *examination, struct buffer *buffer,
 static int examine(struct examination *examination, const struct input *input, struct error *err)
 {
 	auto_free char *bytes = xmalloc(READ_BYTES);
-	auto_buffer buffer = { 0 };
+	auto_buffer buffer = {0};
 	size_t searched = 0;
 	bool is_skipping = false;
 	ssize_t count;
@@ -178,7 +181,7 @@ static void add_names(struct buffer *buffer, const struct names *names, const ch
 
 static void sum_up(const struct examination *examination)
 {
-	auto_buffer names = { 0 };
+	auto_buffer names = {0};
 	char size[WORDS_FIGURE];
 
 	if (output_is_json()) {
@@ -208,7 +211,7 @@ static int validate(const char *path)
 {
 	auto_free struct examination *examination = xcalloc(1, sizeof(*examination));
 	auto_with(repeats_free) struct repeats *repeats = repeats_new(0);
-	auto_input input = { .fd = -1 };
+	auto_input input = {.fd = -1};
 	struct error err;
 	int result = input_open(path, false, &input, &err);
 

@@ -1,6 +1,5 @@
 #include "client/connection.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,8 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#include <curl/curl.h>
 
 #include "client/input.h"
 #include "client/interrupt.h"
@@ -19,11 +20,11 @@
 
 #define TICK_MS 100
 /* Streams have a blank line every 15 s; a commit or a check of many rows is far below this. */
-#define SILENCE_MS 90000
-#define CONNECT_MS 15000
+#define SILENCE_MS       90000
+#define CONNECT_MS       15000
 #define CONNECT_PAUSE_MS 20
-#define BUFFER_BYTES (512L * 1024)
-#define ORIGIN "http://batchd"
+#define BUFFER_BYTES     (512L * 1024)
+#define ORIGIN           "http://batchd"
 
 struct connection {
 	char *path;
@@ -50,7 +51,8 @@ static void require(bool is_done)
 		abort();
 }
 
-/* A socket that never came to be connected is known by having no peer; one that was cut still has its own. */
+/* A socket that never came to be connected is known by having no peer; one that was cut still has
+ * its own. */
 static int close_socket(void *context, curl_socket_t fd)
 {
 	struct connection *connection = context;
@@ -144,7 +146,7 @@ static size_t take_header(char *line, size_t size, size_t count, void *context)
 	if (size > 5 && memcmp(line, "HTTP/", 5) == 0) {
 		require(curl_easy_getinfo(connection->easy, CURLINFO_RESPONSE_CODE, &status) ==
 			CURLE_OK);
-		*reply = (struct connection_reply){ .status = (int)status, .retry_after_s = -1 };
+		*reply = (struct connection_reply){.status = (int)status, .retry_after_s = -1};
 	} else if (header_value(line, size, "Retry-After", value, sizeof(value))) {
 		reply->retry_after_s = strtol(value, NULL, 10);
 	} else if (header_value(line, size, "Content-Length", value, sizeof(value)) ||
@@ -191,7 +193,8 @@ static void set_up(struct connection *connection, const char *url, struct curl_s
 	SET(ERRORBUFFER, connection->curl_text);
 	if (!is_post)
 		return;
-	/* On a connection that the daemon has closed meanwhile, libcurl sends a POST again by itself. */
+	/* On a connection that the daemon has closed meanwhile, libcurl sends a POST again by
+	 * itself. */
 	SET(FRESH_CONNECT, 1L);
 	SET(FORBID_REUSE, 1L);
 	SET(POST, 1L);
@@ -218,9 +221,9 @@ static int check_limits(struct connection *connection)
 
 static int wait_ms(const struct connection *connection)
 {
-	int64_t left = connection->call->deadline_ms ?
-			       connection->call->deadline_ms - connection_now_ms() :
-			       TICK_MS;
+	int64_t left = connection->call->deadline_ms
+			       ? connection->call->deadline_ms - connection_now_ms()
+			       : TICK_MS;
 
 	return left < 0 ? 0 : left < TICK_MS ? (int)left : TICK_MS;
 }
@@ -228,7 +231,7 @@ static int wait_ms(const struct connection *connection)
 /* Runs the transfer to its end. Returns libcurl's verdict; a failure of ours is in ->failure. */
 static CURLcode run(struct connection *connection)
 {
-	struct curl_waitfd signals = { .fd = interrupt_fd(), .events = CURL_WAIT_POLLIN };
+	struct curl_waitfd signals = {.fd = interrupt_fd(), .events = CURL_WAIT_POLLIN};
 	int64_t ticked_at_ms = connection_now_ms();
 	int running = 1, queued;
 	CURLMsg *message;
@@ -244,13 +247,13 @@ static CURLcode run(struct connection *connection)
 		}
 	}
 	message = curl_multi_info_read(connection->multi, &queued);
-	return message && message->msg == CURLMSG_DONE ? message->data.result :
-							 CURLE_ABORTED_BY_CALLBACK;
+	return message && message->msg == CURLMSG_DONE ? message->data.result
+						       : CURLE_ABORTED_BY_CALLBACK;
 }
 
 /*
- * One transfer, from connect to close. A full backlog answers a connect with EAGAIN, which libcurl takes for
- * "in progress" and goes on with a socket that has no peer, without an errno of its own.
+ * One transfer, from connect to close. A full backlog answers a connect with EAGAIN, which libcurl
+ * takes for "in progress" and goes on with a socket that has no peer, without an errno of its own.
  */
 static CURLcode transfer(struct connection *connection)
 {
@@ -274,17 +277,19 @@ static int explain_connect(const struct connection *connection, struct error *er
 		return error_set(err, -ETIMEDOUT, "%s takes no connection within %d s",
 				 connection->path, CONNECT_MS / 1000);
 	return error_set(err, -code, "cannot reach batchd at %s: %s", connection->path,
-			 code == ENOENT	      ? "there is no such socket (is batchd running?)" :
-			 code == EACCES	      ? "permission denied (is your user in the group of the socket?)" :
-			 code == ECONNREFUSED ? "nobody listens (is batchd running?)" :
-						error_name(code));
+			 code == ENOENT ? "there is no such socket (is batchd running?)"
+			 : code == EACCES
+				 ? "permission denied (is your user in the group of the socket?)"
+			 : code == ECONNREFUSED ? "nobody listens (is batchd running?)"
+						: error_name(code));
 }
 
 static int explain_failure(const struct connection *connection, struct error *err)
 {
 	switch (connection->failure) {
 	case -EIO:
-		return error_set(err, -EIO, "%s became shorter, or cannot be read, while it was sent",
+		return error_set(err, -EIO,
+				 "%s became shorter, or cannot be read, while it was sent",
 				 connection->call->body->name);
 	case -EMSGSIZE:
 		return error_set(err, -EMSGSIZE, "the answer of batchd is longer than %d bytes",
@@ -306,10 +311,11 @@ static int explain(const struct connection *connection, CURLcode result, struct 
 	if (connection->connect_error)
 		return explain_connect(connection, err);
 	return error_set(err, -ECONNRESET, "the connection to batchd was lost %s: %s",
-			 connection->reply->status ? "in the middle of its answer" :
-			 connection->call->body	   ? "while the input was sent" :
-						     "before it answered",
-			 *connection->curl_text ? connection->curl_text : curl_easy_strerror(result));
+			 connection->reply->status >= 200 ? "in the middle of its answer"
+			 : connection->call->body         ? "while the input was sent"
+							  : "before it answered",
+			 *connection->curl_text ? connection->curl_text
+						: curl_easy_strerror(result));
 }
 
 static void begin(struct connection *connection, const struct connection_call *call,
@@ -363,7 +369,7 @@ int connection_perform(struct connection *connection, const struct connection_ca
 	int64_t give_up_at_ms = connection_now_ms() + CONNECT_MS;
 	CURLcode result;
 
-	*ret_reply = (struct connection_reply){ .retry_after_s = -1 };
+	*ret_reply = (struct connection_reply){.retry_after_s = -1};
 	if (strlen(connection->path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return error_set(err, -ENAMETOOLONG, "the path of the socket is too long: %s",
 				 connection->path);

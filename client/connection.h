@@ -17,16 +17,17 @@ struct error;
 struct input;
 
 struct connection_call {
-	const char *method; /* "GET" or "POST" */
-	const char *path;   /* with its query; connection_query builds one */
+	const char *method;       /* "GET" or "POST" */
+	const char *path;         /* with its query; connection_query builds one */
 	const char *content_type; /* of the body; NULL: none */
-	const char *key;	  /* Idempotency-Key; NULL: none */
+	const char *key;          /* Idempotency-Key; NULL: none */
 	const struct input *body; /* NULL: empty */
 
-	/* Bytes of a 2xx answer as they come; other than 0 ends the call with -ECANCELED. NULL: they are
-	   collected and parsed. */
+	/* Bytes of a 2xx answer as they come; other than 0 ends the call with -ECANCELED. NULL:
+	   they are collected and parsed. */
 	int (*on_data)(const char *bytes, size_t size, void *context);
-	/* About ten times a second, outside every other callback; another connection may be used. */
+	/* About ten times a second, outside every other callback; another connection may be used.
+	 */
 	void (*on_tick)(int64_t sent_bytes, void *context);
 	void *context;
 
@@ -35,9 +36,10 @@ struct connection_call {
 
 struct connection_reply {
 	int status; /* 0: no answer began */
-	struct json_object *object; /* of the answer, where it was one; connection_reply_release puts it */
-	int64_t retry_after_s;	    /* -1: not given */
-	bool is_framed; /* its end can be told from a cut: a length, or chunks */
+	struct json_object
+		*object; /* of the answer, where it was one; connection_reply_release puts it */
+	int64_t retry_after_s; /* -1: not given */
+	bool is_framed;        /* its end can be told from a cut: a length, or chunks */
 };
 
 /* socket_path is copied. */
@@ -50,8 +52,9 @@ DEFINE_CLEANUP(struct connection *, connection_free)
 /*
  * 0 when an answer of any status is whole. Else a negative errno and a sentence for people:
  * -ENOENT, -EACCES, -ECONNREFUSED or another: the socket; -ECONNRESET: cut in the middle;
- * -ETIMEDOUT: nothing moved for too long; -ETIME: the deadline; -EINTR: a signal; -EIO: the body could not be read;
- * -EMSGSIZE: an answer above JSON_MAX_ANSWER; -ECANCELED: on_data. ret_reply is filled in any case.
+ * -ETIMEDOUT: nothing moved for too long; -ETIME: the deadline; -EINTR: a signal; -EIO: the body
+ * could not be read; -EMSGSIZE: an answer above JSON_MAX_ANSWER; -ECANCELED: on_data. ret_reply is
+ * filled in any case.
  */
 int connection_perform(struct connection *connection, const struct connection_call *call,
 		       struct connection_reply *ret_reply, struct error *err);

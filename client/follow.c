@@ -11,17 +11,18 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 
-#define MAX_EVENT (1024 * 1024) /* bytes of one line */
-#define FIRST_PAUSE_MS 100
+#define MAX_EVENT        (1024 * 1024) /* bytes of one line */
+#define FIRST_PAUSE_MS   100
 #define LONGEST_PAUSE_MS 5000
-#define LOOK_EVERY_MS 1000 /* at the counts, while a bar is drawn */
+#define LOOK_EVERY_MS    1000 /* at the counts, while a bar is drawn */
 
 /* One stream of events: what has come of a line, and what was seen. */
 struct stream {
 	struct follow *follow;
 	struct buffer line;
-	bool is_over;	/* the last event, or on_event had enough */
+	bool is_over;   /* the last event, or on_event had enough */
 	bool has_moved; /* an event came on this connection */
+	bool is_there;  /* batchd answered */
 };
 
 /* When batchd went out of reach; what its absence has cost so far. */
@@ -90,10 +91,11 @@ static int run_once(struct follow *follow, struct stream *stream, struct failure
 		.context = stream,
 		.deadline_ms = follow->deadline_ms,
 	};
-	auto_reply reply = { 0 };
-	struct error err = { 0 };
+	auto_reply reply = {0};
+	struct error err = {0};
 	int result = connection_perform(follow->connection, &call, &reply, &err);
 
+	stream->is_there = reply.status >= 200 && reply.status < 300;
 	if (stream->is_over)
 		result = 0;
 	return failure_read(result, &err, &reply, failure);
@@ -109,12 +111,11 @@ static bool try_again(struct absence *absence, int64_t patience_ms, int64_t dead
 
 	if (!failure->is_passing)
 		return false;
-	if (!absence->since_ms) {
+	if (!absence->since_ms)
 		absence->since_ms = now_ms;
-		if (patience_ms)
-			output_say("%s; trying again for %s", failure->text,
-				   words_elapsed(patience_ms / 1000, patience));
-	}
+	if (!absence->pause_ms && patience_ms)
+		output_say("%s; trying again for %s", failure->text,
+			   words_elapsed(patience_ms / 1000, patience));
 	if (now_ms - absence->since_ms >= patience_ms)
 		return false;
 	absence->pause_ms = pause_ms * 2 < LONGEST_PAUSE_MS ? pause_ms * 2 : LONGEST_PAUSE_MS;
@@ -123,9 +124,9 @@ static bool try_again(struct absence *absence, int64_t patience_ms, int64_t dead
 	if (deadline_ms && now_ms + pause_ms > deadline_ms)
 		pause_ms = deadline_ms - now_ms;
 	if (interrupt_sleep(pause_ms))
-		*failure = (struct failure){ .status = interrupt_status() };
+		*failure = (struct failure){.status = interrupt_status()};
 	else if (deadline_ms && connection_now_ms() >= deadline_ms)
-		*failure = (struct failure){ .status = EXIT_TIMEOUT };
+		*failure = (struct failure){.status = EXIT_TIMEOUT};
 	return failure->is_passing;
 }
 
@@ -135,7 +136,8 @@ static bool has_all(struct follow *follow)
 	auto_json *batch = NULL;
 	struct failure ignored;
 
-	return job_get(follow->connection, follow->job, follow->deadline_ms, &batch, &ignored) == 0 &&
+	return job_get(follow->connection, follow->job, follow->deadline_ms, &batch, &ignored) ==
+		       0 &&
 	       job_is_over(batch) && json_number(batch, "batchd.events", 0) <= follow->after;
 }
 
@@ -178,17 +180,20 @@ static void look(void *context)
 
 int follow_run(struct follow *follow, struct failure *ret_failure)
 {
-	struct absence absence = { 0 };
+	struct absence absence = {0};
 
 	for (;;) {
-		struct stream stream = { .follow = follow };
+		struct stream stream = {.follow = follow};
 		int status = run_once(follow, &stream, ret_failure);
 
 		buffer_release(&stream.line);
 		if (stream.is_over || (!status && (!follow->is_live || has_all(follow))))
 			return 0;
+		/* Who answers is not away; but the pauses shrink only when something came. */
 		if (stream.has_moved)
-			absence = (struct absence){ 0 };
+			absence = (struct absence){0};
+		else if (stream.is_there)
+			absence.since_ms = 0;
 		/* A stream that ends without the last event: the daemon stops, and will be back. */
 		if (!status)
 			*ret_failure = (struct failure){
@@ -204,7 +209,7 @@ int follow_run(struct follow *follow, struct failure *ret_failure)
 int follow_get(struct connection *connection, int64_t job, int64_t patience_ms, int64_t deadline_ms,
 	       struct json_object **ret_batch, struct failure *ret_failure)
 {
-	struct absence absence = { 0 };
+	struct absence absence = {0};
 	int status;
 
 	do
@@ -229,15 +234,15 @@ int follow_to_end(struct connection *connection, int64_t job, int64_t patience_m
 		  int64_t deadline_ms, struct json_object **ret_batch)
 {
 	auto_free char *label = xasprintf("job %" PRId64, job);
-	struct wait wait = { .job = job };
-	struct follow follow = { .connection = connection,
-				 .job = job,
-				 .is_live = true,
-				 .patience_ms = patience_ms,
-				 .deadline_ms = deadline_ms,
-				 .on_event = pass_event,
-				 .on_tick = look,
-				 .context = &wait };
+	struct wait wait = {.job = job};
+	struct follow follow = {.connection = connection,
+				.job = job,
+				.is_live = true,
+				.patience_ms = patience_ms,
+				.deadline_ms = deadline_ms,
+				.on_event = pass_event,
+				.on_tick = look,
+				.context = &wait};
 	struct failure failure;
 	auto_json *batch = NULL;
 	int status;

@@ -103,7 +103,7 @@ int input_open(const char *path, bool spools, struct input *ret_input, struct er
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	const char *slash = strrchr(path, '/');
-	auto_input input = { .fd = -1 };
+	auto_input input = {.fd = -1};
 	struct stat status;
 	int result = open_named(path, &input.fd, err);
 

@@ -1,7 +1,8 @@
 /*
- * A file to be sent or checked, or standard input. What cannot be read twice (a pipe, a terminal's end) is first
- * copied to an unnamed temporary file in $TMPDIR or /var/tmp: its size is then known before the first
- * byte is sent, a slow producer cannot run into a time-out, and a send can be repeated.
+ * A file to be sent or checked, or standard input. What cannot be read twice (a pipe, a terminal's
+ * end) is first copied to an unnamed temporary file in $TMPDIR or /var/tmp: its size is then known
+ * before the first byte is sent, a slow producer cannot run into a time-out, and a send can be
+ * repeated.
  */
 #ifndef BATCHD_CLIENT_INPUT_H
 #define BATCHD_CLIENT_INPUT_H
@@ -22,9 +23,9 @@ struct input {
 };
 
 /*
- * Opens path, "-" for standard input, from where it stands. spools: copy what cannot be read twice; without it
- * such a file is opened as it is, with size -1. Returns 0 or -errno; -EISDIR for a folder, -ENOTTY when
- * standard input is a terminal.
+ * Opens path, "-" for standard input, from where it stands. spools: copy what cannot be read twice;
+ * without it such a file is opened as it is, with size -1. Returns 0 or -errno; -EISDIR for a
+ * folder, -ENOTTY when standard input is a terminal.
  */
 int input_open(const char *path, bool spools, struct input *ret_input, struct error *err);
 

@@ -23,9 +23,9 @@ static void note(int number)
 
 void interrupt_catch(void)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
 	/* Without SA_RESTART, so that a blocked write to a pipe ends as well. */
-	struct sigaction action = { .sa_handler = note };
+	struct sigaction action = {.sa_handler = note};
 
 	if (event_fd >= 0)
 		return;
@@ -56,7 +56,7 @@ int interrupt_fd(void)
 
 bool interrupt_sleep(int64_t ms)
 {
-	struct pollfd poll_fd = { .fd = event_fd, .events = POLLIN };
+	struct pollfd poll_fd = {.fd = event_fd, .events = POLLIN};
 
 	if (ms > 0 && !caught)
 		(void)poll(&poll_fd, 1, ms > 3600000 ? 3600000 : (int)ms);

@@ -15,7 +15,8 @@ void interrupt_catch(void);
 bool interrupt_came(void);
 int interrupt_status(void);
 
-/* A descriptor that becomes readable with the first signal, to be polled; -1 before interrupt_catch. */
+/* A descriptor that becomes readable with the first signal, to be polled; -1 before
+ * interrupt_catch. */
 int interrupt_fd(void);
 
 /* Sleeps, but not beyond a signal. Returns whether one has come. */

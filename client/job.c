@@ -97,15 +97,15 @@ static int read_answer(const struct connection_reply *reply, struct failure *fai
 static int call_object(struct connection *connection, const struct connection_call *call,
 		       struct json_object **ret_object, struct failure *ret_failure)
 {
-	auto_reply reply = { 0 };
-	struct error err = { 0 };
+	auto_reply reply = {0};
+	struct error err = {0};
 	int status = failure_read(connection_perform(connection, call, &reply, &err), &err, &reply,
 				  ret_failure);
 
 	if (status)
 		return status;
 	if (!reply.object) {
-		*ret_failure = (struct failure){ .status = EXIT_OTHER };
+		*ret_failure = (struct failure){.status = EXIT_OTHER};
 		(void)snprintf(ret_failure->text, sizeof(ret_failure->text),
 			       "the answer of batchd is no JSON object");
 		return ret_failure->status;
@@ -124,7 +124,7 @@ static int64_t count_of(struct json_object *batch, const char *ours, const char 
 int failure_read(int result, const struct error *err, const struct connection_reply *reply,
 		 struct failure *ret_failure)
 {
-	*ret_failure = (struct failure){ 0 };
+	*ret_failure = (struct failure){0};
 	if (result < 0)
 		return read_transport(result, err, ret_failure);
 	if (reply->status >= 200 && reply->status < 300)
@@ -146,7 +146,7 @@ int failure_tell(const struct failure *failure, int64_t job)
 int service_get(struct connection *connection, const char *path, int64_t deadline_ms,
 		struct json_object **ret_object, struct failure *ret_failure)
 {
-	struct connection_call call = { .method = "GET", .path = path, .deadline_ms = deadline_ms };
+	struct connection_call call = {.method = "GET", .path = path, .deadline_ms = deadline_ms};
 
 	return call_object(connection, &call, ret_object, ret_failure);
 }
@@ -163,14 +163,15 @@ int job_post(struct connection *connection, int64_t job, const char *suffix,
 	     struct json_object **ret_batch, struct failure *ret_failure)
 {
 	auto_free char *path = job_path(job, suffix);
-	struct connection_call call = { .method = "POST", .path = path };
+	struct connection_call call = {.method = "POST", .path = path};
 
 	return call_object(connection, &call, ret_batch, ret_failure);
 }
 
 char *job_path(int64_t job, const char *suffix)
 {
-	return xasprintf("%s/%s%" PRId64 "%s", PROTOCOL_BATCHES, PROTOCOL_BATCH_PREFIX, job, suffix);
+	return xasprintf("%s/%s%" PRId64 "%s", PROTOCOL_BATCHES, PROTOCOL_BATCH_PREFIX, job,
+			 suffix);
 }
 
 int64_t job_number(struct json_object *batch)
@@ -199,9 +200,9 @@ int job_outcome(struct json_object *batch)
 		return EXIT_NOT_FINISHED;
 	if (strcmp(job_status(batch), "completed") != 0)
 		return EXIT_ENDED;
-	return count_of(batch, "batchd.counts.ok", "request_counts.completed") == job_total(batch) ?
-		       EXIT_DONE :
-		       EXIT_SOME_FAILED;
+	return count_of(batch, "batchd.counts.ok", "request_counts.completed") == job_total(batch)
+		       ? EXIT_DONE
+		       : EXIT_SOME_FAILED;
 }
 
 int64_t job_total(struct json_object *batch)
@@ -211,7 +212,8 @@ int64_t job_total(struct json_object *batch)
 
 int64_t job_done(struct json_object *batch)
 {
-	/* request_counts move with the provider's reports, before answers are here: the livelier of both. */
+	/* request_counts move with the provider's reports, before answers are here: the livelier of
+	 * both. */
 	int64_t reported = json_number(batch, "request_counts.completed", 0) +
 			   json_number(batch, "request_counts.failed", 0);
 	int64_t here = json_number(batch, "batchd.counts.ok", 0) + job_failed(batch);

@@ -1,6 +1,6 @@
 /*
- * Jobs as the door shows them, and what went wrong when it did not show one: a failure is told once,
- * by the command that gives up, not where it happened.
+ * Jobs as the door shows them, and what went wrong when it did not show one: a failure is told
+ * once, by the command that gives up, not where it happened.
  */
 #ifndef BATCHD_CLIENT_JOB_H
 #define BATCHD_CLIENT_JOB_H
@@ -13,16 +13,17 @@
 #include "daemon/base/error.h"
 
 struct failure {
-	int status;	/* exit status */
-	char code[64];	/* the daemon's, or empty */
+	int status;    /* exit status */
+	char code[64]; /* the daemon's, or empty */
 	char text[512];
-	bool is_passing; /* a lost connection, a full disk, "outcome unknown": another try may do better */
-	bool is_unsent;	 /* no connection came about: nothing can have reached batchd */
+	bool is_passing; /* a lost connection, a full disk, "outcome unknown": another try may do
+			    better */
+	bool is_unsent;  /* no connection came about: nothing can have reached batchd */
 };
 
 /*
- * What connection_perform returned, as a verdict. Returns 0 when there is an answer of status 2xx, else
- * the exit status, with *ret_failure filled in.
+ * What connection_perform returned, as a verdict. Returns 0 when there is an answer of status 2xx,
+ * else the exit status, with *ret_failure filled in.
  */
 int failure_read(int result, const struct error *err, const struct connection_reply *reply,
 		 struct failure *ret_failure);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define MAX_DEPTH 32
+#define MAX_DEPTH  32
 #define MAX_MEMBER 64
 
 DEFINE_CLEANUP(struct json_tokener *, json_tokener_free)
@@ -46,14 +46,16 @@ const char *json_text(struct json_object *object, const char *path, const char *
 {
 	struct json_object *value = json_at(object, path);
 
-	return json_object_is_type(value, json_type_string) ? json_object_get_string(value) : absent;
+	return json_object_is_type(value, json_type_string) ? json_object_get_string(value)
+							    : absent;
 }
 
 int64_t json_number(struct json_object *object, const char *path, int64_t absent)
 {
 	struct json_object *value = json_at(object, path);
 
-	if (json_object_is_type(value, json_type_int) || json_object_is_type(value, json_type_double))
+	if (json_object_is_type(value, json_type_int) ||
+	    json_object_is_type(value, json_type_double))
 		return json_object_get_int64(value);
 	return absent;
 }

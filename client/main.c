@@ -1,12 +1,17 @@
 /*
  * batchctl: the command line of batchd. One table says what there is; the help is made of it.
  */
+#ifdef HAVE_CONFIG_H
+#include <config.h>
+#endif
+
 #include <locale.h>
-#include <json-c/json.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <json-c/json.h>
 
 #include "client/commands.h"
 #include "client/connection.h"
@@ -16,14 +21,11 @@
 #include "daemon/base/error.h"
 #include "daemon/protocol.h"
 
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
 #ifndef PACKAGE_VERSION
 #define PACKAGE_VERSION "unknown"
 #endif
 
-#define MANY 1000000
+#define MANY         1000000
 #define HELP_COLUMNS 26
 
 struct command {
@@ -41,11 +43,14 @@ static int command_version(struct session *session);
 
 /* clang-format off */
 #define AT(member) offsetof(struct options, member)
-#define PATIENCE { 0, "patience", "DUR", OPTION_DURATION, AT(patience_ms), "go on for so long while batchd is out of reach (1m)" }
-#define TIMEOUT  { 0, "timeout", "DUR", OPTION_DURATION, AT(timeout_ms), "wait no longer than this (exit status 124)" }
+#define PATIENCE { 0, "patience", "DUR", OPTION_DURATION, AT(patience_ms), \
+	"go on for so long while batchd is out of reach (1m)" }
+#define TIMEOUT  { 0, "timeout", "DUR", OPTION_DURATION, AT(timeout_ms), \
+	"wait no longer than this (exit status 124)" }
 
 static const struct option_row shared_options[] = {
-	{ 's', "socket", "SOCKET", OPTION_TEXT, AT(socket), "the socket of batchd (BATCHD_SOCKET)" },
+	{ 's', "socket", "SOCKET", OPTION_TEXT, AT(socket),
+	  "the socket of batchd (BATCHD_SOCKET)" },
 	{ 'j', "json", NULL, OPTION_FLAG, AT(is_json), "JSON; of lists, one object a line" },
 	{ 'q', "quiet", NULL, OPTION_FLAG, AT(is_quiet), "no talk on standard error, but errors" },
 	{ 'h', "help", NULL, OPTION_FLAG, AT(wants_help), "say how it is used" },
@@ -56,10 +61,12 @@ static const struct option_row shared_options[] = {
 static const struct option_row submit_options[] = {
 	{ 'n', "name", "NAME", OPTION_TEXT, AT(name), "a name for the job (metadata \"name\")" },
 	{ 'm', "metadata", "K=V", OPTION_METADATA, 0, "a pair of metadata; may be repeated" },
-	{ 'e', "endpoint", "URL", OPTION_TEXT, AT(endpoint), "the endpoint (that of the first line)" },
+	{ 'e', "endpoint", "URL", OPTION_TEXT, AT(endpoint),
+	  "the endpoint (that of the first line)" },
 	{ 0, "provider", "NAME", OPTION_TEXT, AT(provider), "the provider to send to" },
 	{ 'k', "key", "KEY", OPTION_TEXT, AT(key), "the idempotency key (a random one)" },
-	{ 0, "no-wait", NULL, OPTION_FLAG, AT(skips_validation), "leave at once, do not wait for the check of the lines" },
+	{ 0, "no-wait", NULL, OPTION_FLAG, AT(skips_validation),
+	  "leave at once, do not wait for the check of the lines" },
 	{ 'w', "wait", NULL, OPTION_FLAG, AT(waits), "wait for the end, as the command wait does" },
 	TIMEOUT,
 	PATIENCE,
@@ -82,9 +89,11 @@ static const struct option_row log_options[] = {
 static const struct option_row wait_options[] = { TIMEOUT, PATIENCE, { 0 } };
 
 static const struct option_row results_options[] = {
-	{ 'o', "output", "FILE", OPTION_TEXT, AT(output), "write to FILE, which appears when it is whole" },
+	{ 'o', "output", "FILE", OPTION_TEXT, AT(output),
+	  "write to FILE, which appears when it is whole" },
 	{ 'f', "force", NULL, OPTION_FLAG, AT(overwrites), "overwrite FILE" },
-	{ 0, "errors-only", NULL, OPTION_FLAG, AT(wants_errors), "the failures, not the successes" },
+	{ 0, "errors-only", NULL, OPTION_FLAG, AT(wants_errors),
+	  "the failures, not the successes" },
 	{ 0, "all", NULL, OPTION_FLAG, AT(wants_all), "one line for every request" },
 	{ 0, "partial", NULL, OPTION_FLAG, AT(is_partial), "what there is, before the end" },
 	{ 0 },
@@ -103,18 +112,30 @@ static const struct option_row ping_options[] = {
 static const struct option_row no_options[] = { { 0 } };
 
 static const struct command commands[] = {
-	{ "submit",   command_submit,   submit_options,  0, MANY, "[FILE ...]", "hand in a file of requests; prints the job's number" },
-	{ "validate", command_validate, no_options,      0, MANY, "[FILE ...]", "check files without batchd; prints every flaw" },
-	{ "list",     command_list,     list_options,    0, 0,    "",           "list jobs, newest first; those not ended" },
-	{ "show",     command_show,     no_options,      1, MANY, "ID ...",     "tell everything about jobs" },
-	{ "log",      command_log,      log_options,     1, 1,    "ID",         "print the history of a job" },
-	{ "wait",     command_wait,     wait_options,    1, MANY, "ID ...",     "wait for jobs to end; the exit status tells how" },
-	{ "results",  command_results,  results_options, 1, 1,    "ID",         "print the results of a job, in the order of its input" },
-	{ "cancel",   command_cancel,   no_options,      1, MANY, "ID ...",     "cancel jobs; what was answered is kept" },
-	{ "status",   command_status,   status_options,  0, MANY, "[ID ...]",   "tell how batchd does, or with --check how jobs do" },
-	{ "ping",     command_ping,     ping_options,    0, 0,    "",           "ask whether jobs are accepted" },
-	{ "help",     command_help,     no_options,      0, 1,    "[COMMAND]",  "say how it is used; of exit-codes, what they mean" },
-	{ "version",  command_version,  no_options,      0, 0,    "",           "print the versions" },
+	{ "submit",   command_submit,   submit_options,  0, MANY, "[FILE ...]",
+	  "hand in a file of requests; prints the job's number" },
+	{ "validate", command_validate, no_options,      0, MANY, "[FILE ...]",
+	  "check files without batchd; prints every flaw" },
+	{ "list",     command_list,     list_options,    0, 0,    "",
+	  "list jobs, newest first; those not ended" },
+	{ "show",     command_show,     no_options,      1, MANY, "ID ...",
+	  "tell everything about jobs" },
+	{ "log",      command_log,      log_options,     1, 1,    "ID",
+	  "print the history of a job" },
+	{ "wait",     command_wait,     wait_options,    1, MANY, "ID ...",
+	  "wait for jobs to end; the exit status tells how" },
+	{ "results",  command_results,  results_options, 1, 1,    "ID",
+	  "print the results of a job, in the order of its input" },
+	{ "cancel",   command_cancel,   no_options,      1, MANY, "ID ...",
+	  "cancel jobs; what was answered is kept" },
+	{ "status",   command_status,   status_options,  0, MANY, "[ID ...]",
+	  "tell how batchd does, or with --check how jobs do" },
+	{ "ping",     command_ping,     ping_options,    0, 0,    "",
+	  "ask whether jobs are accepted" },
+	{ "help",     command_help,     no_options,      0, 1,    "[COMMAND]",
+	  "say how it is used; of exit-codes, what they mean" },
+	{ "version",  command_version,  no_options,      0, 0,    "",
+	  "print the versions" },
 };
 /* clang-format on */
 
@@ -129,8 +150,8 @@ static const struct command *find_command(const char *name)
 static void print_options(FILE *stream, const struct option_row *row)
 {
 	for (; row->name; row++) {
-		int used = row->letter ? fprintf(stream, "  -%c, ", row->letter) :
-					 fprintf(stream, "      ");
+		int used = row->letter ? fprintf(stream, "  -%c, ", row->letter)
+				       : fprintf(stream, "      ");
 
 		used += fprintf(stream, "--%s%s%s", row->name, row->argument ? " " : "",
 				row->argument ? row->argument : "");
@@ -164,7 +185,7 @@ static void print_help(const struct command *command)
 
 static int print_exit_codes(void)
 {
-	static const int order[] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 65, 75, 124, 130 };
+	static const int order[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 65, 75, 124, 130};
 
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		for (size_t j = 0; exits_row(j); j++)
@@ -222,7 +243,7 @@ static int run(const struct command *command, const struct options *options)
 {
 	const char *socket = choose_socket(options);
 	auto_with(connection_free) struct connection *connection = connection_new(socket);
-	struct session session = { options, connection, socket };
+	struct session session = {options, connection, socket};
 
 	if (options->wants_version)
 		return command_version(&session);
@@ -243,7 +264,7 @@ int main(int argc, char **argv)
 {
 	const struct command *command = NULL;
 	struct options options;
-	struct error err = { 0 };
+	struct error err = {0};
 	int used;
 
 	(void)setlocale(LC_CTYPE, "");

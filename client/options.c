@@ -18,7 +18,7 @@ struct reader {
 	int at;
 };
 
-static const struct option_row no_rows[] = { { 0 } };
+static const struct option_row no_rows[] = {{0}};
 
 static const struct option_row *find_letter(const struct option_row *row, char letter)
 {
@@ -136,13 +136,13 @@ static void add_operand(struct options *options, char *word)
 
 void options_init(struct options *options)
 {
-	*options = (struct options){ .timeout_ms = -1, .patience_ms = DEFAULT_PATIENCE_MS };
+	*options = (struct options){.timeout_ms = -1, .patience_ms = DEFAULT_PATIENCE_MS};
 }
 
 int options_read(struct options *options, const struct option_row *own,
 		 const struct option_row *shared, char **arguments, int count, struct error *err)
 {
-	struct reader reader = { options, own ? own : no_rows, shared, arguments, count, 0 };
+	struct reader reader = {options, own ? own : no_rows, shared, arguments, count, 0};
 
 	options->operands = arguments;
 	options->operand_count = 0;
@@ -160,8 +160,8 @@ int options_read(struct options *options, const struct option_row *own,
 		reader.at++;
 		if (strcmp(word, "--") == 0)
 			break;
-		result = word[1] == '-' ? read_long(&reader, word + 2, err) :
-					  read_letters(&reader, word + 1, err);
+		result = word[1] == '-' ? read_long(&reader, word + 2, err)
+					: read_letters(&reader, word + 1, err);
 		if (result < 0)
 			return result;
 	}

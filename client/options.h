@@ -14,7 +14,8 @@
 
 struct error;
 
-/* All values, of all commands; what was not given is NULL, false, 0, or its default from options_init. */
+/* All values, of all commands; what was not given is NULL, false, 0, or its default from
+ * options_init. */
 struct options {
 	const char *socket;
 	bool is_json;
@@ -53,7 +54,7 @@ struct options {
 enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_DURATION, OPTION_METADATA };
 
 struct option_row {
-	char letter;	      /* '\0': only long */
+	char letter;          /* '\0': only long */
 	const char *name;     /* NULL ends a table */
 	const char *argument; /* as the help shows it; NULL for a flag */
 	enum option_kind kind;
@@ -65,10 +66,10 @@ struct option_row {
 void options_init(struct options *options);
 
 /*
- * Reads arguments (count of them, without the program's name). own goes before shared, and may be NULL.
- * Without own, reading stops at the first operand; with it, options and operands may be mixed, and
- * operands are moved to the front of arguments. "--" ends the options, "-" is an operand.
- * Returns how many arguments were used, or -EINVAL with the reason.
+ * Reads arguments (count of them, without the program's name). own goes before shared, and may be
+ * NULL. Without own, reading stops at the first operand; with it, options and operands may be
+ * mixed, and operands are moved to the front of arguments. "--" ends the options, "-" is an
+ * operand. Returns how many arguments were used, or -EINVAL with the reason.
  */
 int options_read(struct options *options, const struct option_row *own,
 		 const struct option_row *shared, char **arguments, int count, struct error *err);

@@ -15,7 +15,7 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/error.h"
 
-#define JSON_FORM (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
+#define JSON_FORM     (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 #define LABEL_COLUMNS 12
 
 static struct {
@@ -39,9 +39,13 @@ static const struct {
 /* The character that begins at text (RFC 3629); returns its bytes, 0 when there is none. */
 static size_t decode(const char *text, size_t size, unsigned *ret_character)
 {
-	static const unsigned least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
 	unsigned first = (unsigned char)*text;
-	size_t length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	size_t length = first < 0x80   ? 1
+			: first < 0xc2 ? 0
+			: first < 0xe0 ? 2
+			: first < 0xf0 ? 3
+				       : 4;
 	unsigned character = length == 1 ? first : first & (0xffu >> (length + 1));
 
 	if (!length || length > size || first > 0xf4)
@@ -87,7 +91,7 @@ static void write_json(FILE *stream, struct json_object *object)
 
 static void write_line(FILE *stream, const char *prefix, const char *text)
 {
-	auto_buffer line = { 0 };
+	auto_buffer line = {0};
 
 	output_escape(&line, text, strlen(text), form.is_utf8);
 	(void)fprintf(stream, "%s%s\n", prefix, buffer_text(&line));
@@ -187,10 +191,9 @@ void output_flaw(FILE *stream, const struct output_flaw *flaw)
 				       flaw->line ? json_object_new_int64(flaw->line) : NULL);
 		write_json(stream, object);
 	} else {
-		auto_free char *text =
-			flaw->line ? xasprintf("%s:%lld: %s", flaw->file, (long long)flaw->line,
-					       flaw->message) :
-				     xasprintf("%s: %s", flaw->file, flaw->message);
+		auto_free char *text = flaw->line ? xasprintf("%s:%lld: %s", flaw->file,
+							      (long long)flaw->line, flaw->message)
+						  : xasprintf("%s: %s", flaw->file, flaw->message);
 
 		write_line(stream, "", text);
 	}
@@ -205,7 +208,7 @@ void output_json(struct json_object *object)
 void output_field(const char *label, const char *format, ...)
 {
 	auto_free char *text = NULL;
-	auto_buffer value = { 0 };
+	auto_buffer value = {0};
 	va_list arguments;
 
 	va_start(arguments, format);
@@ -281,7 +284,7 @@ const char *output_colour_off(enum output_colour colour)
 
 size_t output_columns(FILE *stream)
 {
-	struct winsize size = { 0 };
+	struct winsize size = {0};
 
 	if (isatty(fileno(stream)) != 1)
 		return 0;

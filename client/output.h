@@ -1,6 +1,6 @@
 /*
- * What batchctl says: data on stdout, talk and errors on stderr. Texts of strangers (names, messages of a
- * provider) pass through output_escape before they meet a terminal.
+ * What batchctl says: data on stdout, talk and errors on stderr. Texts of strangers (names,
+ * messages of a provider) pass through output_escape before they meet a terminal.
  */
 #ifndef BATCHD_CLIENT_OUTPUT_H
 #define BATCHD_CLIENT_OUTPUT_H
@@ -15,7 +15,8 @@ struct json_object;
 
 enum output_colour { OUTPUT_PLAIN, OUTPUT_GOOD, OUTPUT_BAD, OUTPUT_BUSY };
 
-/* Chooses the forms: JSON or text, quiet or not; colour and glyphs by the streams and the locale. */
+/* Chooses the forms: JSON or text, quiet or not; colour and glyphs by the streams and the locale.
+ */
 void output_init(bool is_json, bool is_quiet);
 
 bool output_is_json(void);
@@ -55,16 +56,17 @@ void output_json(struct json_object *object);
 void output_field(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
- * Appends text so that it cannot command a terminal: control characters (C0, DEL, C1), line and paragraph
- * separators and those that turn the writing direction become \n, \t, \xNN or \u{N}; so do bytes that are no
- * UTF-8, and without is_utf8 everything outside ASCII.
+ * Appends text so that it cannot command a terminal: control characters (C0, DEL, C1), line and
+ * paragraph separators and those that turn the writing direction become \n, \t, \xNN or \u{N}; so
+ * do bytes that are no UTF-8, and without is_utf8 everything outside ASCII.
  */
 void output_escape(struct buffer *buffer, const char *text, size_t size, bool is_utf8);
 
 /* The columns that checked text fills on a terminal. */
 size_t output_width(const char *text, size_t size);
 
-/* Puts a character of text into bytes: how many bytes belong to it, and (optional) its columns. At least 1. */
+/* Puts a character of text into bytes: how many bytes belong to it, and (optional) its columns. At
+ * least 1. */
 size_t output_character(const char *text, size_t size, int *ret_columns);
 
 /* What begins and ends a colour on stdout; "" where there is none. */
@@ -74,7 +76,8 @@ const char *output_colour_off(enum output_colour colour);
 /* Columns of the terminal that stream is; 0 when it is none. */
 size_t output_columns(FILE *stream);
 
-/* Draws a line that stays in place on stderr until the next, or until something is said. NULL erases it. */
+/* Draws a line that stays in place on stderr until the next, or until something is said. NULL
+ * erases it. */
 void output_bar(const char *text);
 
 /* Flushes stdout. Returns status, or EXIT_OTHER when bytes were lost on the way. */

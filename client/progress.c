@@ -11,10 +11,10 @@
 #define DRAW_EVERY_MS 100
 #define RATE_EVERY_MS 1000
 #define RATE_NEW_PART 0.15 /* of each second's rate in the smoothed one */
-#define BAR_LEAST 10
-#define BAR_MOST 30
+#define BAR_LEAST     10
+#define BAR_MOST      30
 #define LONGEST_ETA_S (99 * 24 * 3600.0)
-#define MAX_LABEL 24
+#define MAX_LABEL     24
 
 static void measure_rate(struct progress *progress, int64_t now_ms)
 {
@@ -24,8 +24,9 @@ static void measure_rate(struct progress *progress, int64_t now_ms)
 	if (elapsed_ms < RATE_EVERY_MS)
 		return;
 	rate = (double)(progress->done - progress->rated_done) * 1000 / (double)elapsed_ms;
-	progress->rate = progress->rate < 0 ? rate :
-					      progress->rate + (rate - progress->rate) * RATE_NEW_PART;
+	progress->rate = progress->rate < 0
+				 ? rate
+				 : progress->rate + (rate - progress->rate) * RATE_NEW_PART;
 	progress->rated_at_ms = now_ms;
 	progress->rated_done = progress->done;
 }
@@ -70,8 +71,8 @@ static void add_bar(const struct progress *progress, size_t columns, bool is_utf
 		full = columns;
 	buffer_add_text(buffer, "[");
 	for (size_t i = 0; i < columns; i++)
-		buffer_add_text(buffer, is_utf8 ? (i < full ? "\xe2\x96\x88" : "\xe2\x96\x91") :
-						  (i < full ? "#" : "-"));
+		buffer_add_text(buffer, is_utf8 ? (i < full ? "\xe2\x96\x88" : "\xe2\x96\x91")
+						: (i < full ? "#" : "-"));
 	buffer_add_text(buffer, "]  ");
 }
 
@@ -91,7 +92,7 @@ void progress_init(struct progress *progress, const char *label, bool is_bytes, 
 
 void progress_update(struct progress *progress, int64_t done, int64_t failed, int64_t now_ms)
 {
-	auto_buffer line = { 0 };
+	auto_buffer line = {0};
 
 	if (!progress->is_shown)
 		return;
@@ -114,7 +115,7 @@ void progress_clear(struct progress *progress)
 void progress_format(const struct progress *progress, size_t columns, bool is_utf8,
 		     struct buffer *buffer)
 {
-	auto_buffer label = { 0 }, figures = { 0 };
+	auto_buffer label = {0}, figures = {0};
 	size_t used, size = strlen(progress->label);
 
 	/* Of a long path the end tells more than the beginning. */
@@ -130,14 +131,16 @@ void progress_format(const struct progress *progress, size_t columns, bool is_ut
 	add_figures(progress, &figures);
 	used = output_width(buffer_text(&label), label.size) + figures.size + 6;
 	/* The last column stays free: some terminals wrap when it is written. */
-	if (used + BAR_LEAST > columns) {
+	if (used + BAR_LEAST >= columns) {
 		size_t room = columns ? columns - 1 : 0;
 
-		buffer_add(buffer, buffer_text(&figures), figures.size < room ? figures.size : room);
+		buffer_add(buffer, buffer_text(&figures),
+			   figures.size < room ? figures.size : room);
 		return;
 	}
 	buffer_add(buffer, label.data, label.size);
 	buffer_add_text(buffer, "  ");
-	add_bar(progress, columns - used < BAR_MOST ? columns - used : BAR_MOST, is_utf8, buffer);
+	used = columns - 1 - used;
+	add_bar(progress, used < BAR_MOST ? used : BAR_MOST, is_utf8, buffer);
 	buffer_add(buffer, figures.data, figures.size);
 }

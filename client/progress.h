@@ -1,5 +1,6 @@
 /*
- * A bar on stderr for what takes long: on a terminal only, drawn in place, at most ten times a second.
+ * A bar on stderr for what takes long: on a terminal only, drawn in place, at most ten times a
+ * second.
  */
 #ifndef BATCHD_CLIENT_PROGRESS_H
 #define BATCHD_CLIENT_PROGRESS_H
@@ -12,7 +13,7 @@ struct buffer;
 
 struct progress {
 	const char *label; /* "evals.jsonl", "job 57"; must outlive it */
-	bool is_bytes;	   /* of what: bytes, or requests */
+	bool is_bytes;     /* of what: bytes, or requests */
 	bool is_shown;
 	int64_t total; /* 0: not known */
 	int64_t done;
@@ -24,7 +25,8 @@ struct progress {
 	double rate; /* a second; below 0: not known */
 };
 
-/* A bar for total bytes or requests that begins at now_ms (monotonic); shown only where output_may_draw. */
+/* A bar for total bytes or requests that begins at now_ms (monotonic); shown only where
+ * output_may_draw. */
 void progress_init(struct progress *progress, const char *label, bool is_bytes, int64_t total,
 		   int64_t now_ms);
 

@@ -11,10 +11,10 @@
 #include "daemon/base/error.h"
 #include "daemon/base/hash.h"
 
-#define SORT_AT_ONCE (1024 * 1024)
-#define IDS_AT_ONCE (4 * 1024 * 1024) /* bytes of ids kept back before they are written */
+#define SORT_AT_ONCE    (1024 * 1024)
+#define IDS_AT_ONCE     (4 * 1024 * 1024) /* bytes of ids kept back before they are written */
 #define REPEATS_AT_ONCE (1000 * 1000)
-#define MERGE_ROWS 4096 /* read at once from each sorted part */
+#define MERGE_ROWS      4096 /* read at once from each sorted part */
 
 struct row {
 	uint64_t hash;
@@ -58,7 +58,8 @@ struct repeats {
 	size_t group_room;
 	struct repeat *found;
 	size_t found_count;
-	void (*on_repeat)(const char *id, size_t size, int64_t line, int64_t first_line, void *context);
+	void (*on_repeat)(const char *id, size_t size, int64_t line, int64_t first_line,
+			  void *context);
 	void *context;
 };
 
@@ -115,7 +116,8 @@ static int write_rows(struct repeats *repeats, struct error *err)
 	int result;
 
 	qsort(repeats->rows, repeats->count, sizeof(*repeats->rows), compare_rows);
-	result = append(&repeats->rows_fd, repeats->rows, repeats->count * sizeof(*repeats->rows), err);
+	result = append(&repeats->rows_fd, repeats->rows, repeats->count * sizeof(*repeats->rows),
+			err);
 	repeats->rows_written += (int64_t)repeats->count;
 	repeats->count = 0;
 	return result;
@@ -170,7 +172,7 @@ static int note_repeat(struct repeats *repeats, const struct row *row, int64_t f
 	if (!repeats->found)
 		repeats->found = xcalloc(REPEATS_AT_ONCE, sizeof(*repeats->found));
 	repeats->found[repeats->found_count++] =
-		(struct repeat){ row->line, first_line, row->at, row->size };
+		(struct repeat){row->line, first_line, row->at, row->size};
 	return repeats->found_count == REPEATS_AT_ONCE ? tell_found(repeats, err) : 0;
 }
 
@@ -204,8 +206,8 @@ static int take_row(struct repeats *repeats, const struct row *row, struct error
 	}
 	if (repeats->group_count == repeats->group_room) {
 		repeats->group_room = repeats->group_room ? repeats->group_room * 2 : 4;
-		repeats->group = xreallocarray(repeats->group, repeats->group_room,
-					       sizeof(*repeats->group));
+		repeats->group =
+			xreallocarray(repeats->group, repeats->group_room, sizeof(*repeats->group));
 	}
 	repeats->group[repeats->group_count++] = *row;
 	return 0;
@@ -333,7 +335,8 @@ void repeats_free(struct repeats *repeats)
 	free(repeats);
 }
 
-int repeats_add(struct repeats *repeats, const char *id, size_t size, int64_t line, struct error *err)
+int repeats_add(struct repeats *repeats, const char *id, size_t size, int64_t line,
+		struct error *err)
 {
 	int result = 0;
 

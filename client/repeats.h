@@ -1,6 +1,7 @@
 /*
- * Finds ids that occur twice among any number of them, in bounded memory (about 70 MiB): fingerprints are sorted
- * by parts in temporary files and merged, and ids of equal fingerprints are compared byte by byte.
+ * Finds ids that occur twice among any number of them, in bounded memory (about 110 MiB):
+ * fingerprints are sorted by parts in temporary files and merged, and ids of equal fingerprints are
+ * compared byte by byte.
  */
 #ifndef BATCHD_CLIENT_REPEATS_H
 #define BATCHD_CLIENT_REPEATS_H
@@ -19,11 +20,12 @@ void repeats_free(struct repeats *repeats);
 DEFINE_CLEANUP(struct repeats *, repeats_free)
 
 /* The next id, decoded, and the line it stands in. Lines rise. */
-int repeats_add(struct repeats *repeats, const char *id, size_t size, int64_t line, struct error *err);
+int repeats_add(struct repeats *repeats, const char *id, size_t size, int64_t line,
+		struct error *err);
 
 /*
- * Tells every repeat with the line where its id stood first; by rising line, up to a million of them
- * (beyond, million by million). The id is valid during the call. Nothing may be added after.
+ * Tells every repeat with the line where its id stood first; by rising line, up to a million of
+ * them (beyond, million by million). The id is valid during the call. Nothing may be added after.
  */
 int repeats_finish(struct repeats *repeats,
 		   void (*on_repeat)(const char *id, size_t size, int64_t line, int64_t first_line,

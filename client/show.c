@@ -28,8 +28,10 @@ static const struct {
 };
 
 static const struct table_column shard_columns[] = {
-	{ "SHARD", true }, { "STATE", false }, { "REQUESTS", true }, { "DONE", true }, { "FAILED", true },
-	{ "TRY", true }, { "MODEL", false }, { "REMOTE", false }, { "BATCH", false }, { "WHY", false },
+	{ "SHARD", true }, { "STATE", false }, { "REQUESTS", true }, { "DONE", true },
+	{ "FAILED", true },
+	{ "TRY", true }, { "MODEL", false }, { "REMOTE", false }, { "BATCH", false },
+	{ "WHY", false },
 };
 /* clang-format on */
 
@@ -40,9 +42,9 @@ static size_t length_of(struct json_object *array)
 
 static void show_counts(struct json_object *batch)
 {
-	static const char *const names[] = { "ok", "failed", "cancelled", "expired", "missing" };
+	static const char *const names[] = {"ok", "failed", "cancelled", "expired", "missing"};
 	struct json_object *counts = json_at(batch, "batchd.counts");
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		int64_t count = json_number(counts, names[i], 0);
@@ -50,7 +52,8 @@ static void show_counts(struct json_object *batch)
 		if (count || i == 0)
 			buffer_add_format(&text, ", %" PRId64 " %s", count, names[i]);
 	}
-	output_field("requests", "%" PRId64 "%s; reported: %" PRId64 " completed, %" PRId64 " failed",
+	output_field("requests",
+		     "%" PRId64 "%s; reported: %" PRId64 " completed, %" PRId64 " failed",
 		     job_total(batch), buffer_text(&text),
 		     json_number(batch, "request_counts.completed", 0),
 		     json_number(batch, "request_counts.failed", 0));
@@ -84,7 +87,8 @@ static void show_errors(struct json_object *batch)
 			output_field("error", "%s", json_text(error, "message", "-"));
 	}
 	if (total > ERRORS_SHOWN)
-		output_field("error", "and %" PRId64 " more (batchctl -j show has up to %d of them)",
+		output_field("error",
+			     "and %" PRId64 " more (batchctl -j show has up to %d of them)",
 			     total - ERRORS_SHOWN, PROTOCOL_MAX_ERRORS);
 }
 
@@ -167,13 +171,13 @@ void show_event(struct json_object *event)
 {
 	const char *level = json_text(event, "level", "info");
 	bool is_info = strcmp(level, "info") == 0;
-	enum output_colour colour = is_info			   ? OUTPUT_PLAIN :
-				    strcmp(level, "error") == 0 ? OUTPUT_BAD :
-								  OUTPUT_BUSY;
+	enum output_colour colour = is_info                       ? OUTPUT_PLAIN
+				    : strcmp(level, "error") == 0 ? OUTPUT_BAD
+								  : OUTPUT_BUSY;
 	int64_t shard = json_number(event, "shard", 0);
 	const char *message = json_text(event, "message", "");
 	const char *type = json_text(event, "type", "-");
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 	char at[WORDS_FIGURE];
 
 	output_escape(&text, type, strlen(type), output_is_utf8());

@@ -18,10 +18,11 @@ struct sink {
 	int fd;
 	bool overwrites;
 	int problem;
-	int64_t at;	   /* of this try */
-	int64_t delivered; /* by all tries together; standard output alone keeps it over a restart */
-	struct hash_sha256 *sum; /* of the bytes of this try */
-	struct hash_sha256 *check; /* of its first `delivered` bytes, while skipping */
+	int64_t at;        /* of this try */
+	int64_t delivered; /* by all tries together; standard output alone keeps it over a restart
+			    */
+	struct hash_sha256 *sum;          /* of the bytes of this try */
+	struct hash_sha256 *check;        /* of its first `delivered` bytes, while skipping */
 	uint8_t digest[HASH_SHA256_SIZE]; /* of the delivered bytes, when a try is begun again */
 };
 
@@ -66,7 +67,8 @@ static int write_whole(struct sink *sink, const char *bytes, size_t size)
 	return 0;
 }
 
-/* Passes what was delivered before, and compares. Returns how many bytes were passed, or -ESTALE. */
+/* Passes what was delivered before, and compares. Returns how many bytes were passed, or -ESTALE.
+ */
 static int64_t skip(struct sink *sink, const char *bytes, size_t size)
 {
 	uint8_t digest[HASH_SHA256_SIZE];
@@ -178,7 +180,9 @@ int sink_write(struct sink *sink, const char *bytes, size_t size)
 int sink_problem(const struct sink *sink, struct error *err)
 {
 	if (sink->problem == -ESTALE)
-		return error_set(err, -ESTALE, "the answer changed between two tries; what was written is not whole");
+		return error_set(
+			err, -ESTALE,
+			"the answer changed between two tries; what was written is not whole");
 	if (sink->problem)
 		return error_set(err, sink->problem, "cannot write to %s: %s",
 				 sink->path ? sink->path : "standard output",
@@ -201,7 +205,8 @@ int sink_finish(struct sink *sink, struct error *err)
 	if (result == -EEXIST)
 		return error_set(err, result, "%s exists; -f overwrites it", sink->path);
 	if (result < 0)
-		return error_set(err, result, "cannot write %s: %s", sink->path, error_name(result));
+		return error_set(err, result, "cannot write %s: %s", sink->path,
+				 error_name(result));
 	free(take(sink->temporary));
 	result = flush_folder(sink->path);
 	if (result < 0)

@@ -9,7 +9,7 @@
 #include "daemon/base/cleanup.h"
 
 #define ROWS_AT_ONCE 1000
-#define GAP 2
+#define GAP          2
 
 struct cell {
 	char *text;
@@ -81,7 +81,8 @@ static void write_row(struct table *table, const struct cell *cells)
 	}
 	if (table->columns[last].is_number)
 		write_blanks(table->stream, table->widths[last] - cells[last].width);
-	write_last(table, &cells[last], table->line_columns > used + 1 ? table->line_columns - used : 0);
+	write_last(table, &cells[last],
+		   table->line_columns > used + 1 ? table->line_columns - used : 0);
 }
 
 static void write_header(struct table *table)
@@ -133,7 +134,7 @@ void table_add(struct table *table, enum output_colour colour, const char *forma
 {
 	struct cell *cell;
 	auto_free char *text = NULL;
-	struct buffer escaped = { 0 };
+	struct buffer escaped = {0};
 	va_list arguments;
 
 	if (table->cell_count == ROWS_AT_ONCE * table->count)

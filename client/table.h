@@ -1,7 +1,7 @@
 /*
- * Tables for people: a header in capitals, two blanks between columns, numbers to the right, no frames. Only
- * the last column is ever cut, and only on a terminal. Memory is bounded: rows are printed by the thousand,
- * and a column that was printed narrow only grows.
+ * Tables for people: a header in capitals, two blanks between columns, numbers to the right, no
+ * frames. Only the last column is ever cut, and only on a terminal. Memory is bounded: rows are
+ * printed by the thousand, and a column that was printed narrow only grows.
  */
 #ifndef BATCHD_CLIENT_TABLE_H
 #define BATCHD_CLIENT_TABLE_H

@@ -147,7 +147,7 @@ const char *words_elapsed(int64_t seconds, char *out)
 
 const char *words_size(int64_t bytes, char *out)
 {
-	static const char *const names[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+	static const char *const names[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	double figure = (double)bytes;
 	size_t unit = 0;
 

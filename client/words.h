@@ -12,24 +12,27 @@ struct error;
 #define WORDS_FIGURE 32 /* bytes that any figure below fits in, with its terminator */
 
 /*
- * A duration: "90" (seconds), "250ms", "90s", "5m", "2h30m", "1d". Units fall from left to right, each
- * at most once. -EINVAL for anything else, -ERANGE above ten years.
+ * A duration: "90" (seconds), "250ms", "90s", "5m", "2h30m", "1d". Units fall from left to right,
+ * each at most once. -EINVAL for anything else, -ERANGE above ten years.
  */
 int words_duration(const char *text, int64_t *ret_ms);
 
-/* A job: "57" or "batch_57", no sign, no leading zero, 1 to INT64_MAX. -EINVAL for anything else. */
+/* A job: "57" or "batch_57", no sign, no leading zero, 1 to INT64_MAX. -EINVAL for anything else.
+ */
 int words_job(const char *text, int64_t *ret_job);
 
 /* A number of digits alone, 1 to INT64_MAX. -EINVAL for anything else. */
 int words_count(const char *text, int64_t *ret_count);
 
 /*
- * "K=V" of metadata within the limits of the API (characters, not bytes). The key ends at the first '='.
- * -EINVAL with the reason. ret_key_size counts the bytes before it; the value begins one byte after.
+ * "K=V" of metadata within the limits of the API (characters, not bytes). The key ends at the first
+ * '='. -EINVAL with the reason. ret_key_size counts the bytes before it; the value begins one byte
+ * after.
  */
 int words_metadata(const char *text, size_t *ret_key_size, struct error *err);
 
-/* Seconds as people say them, two units at most: "10s", "4m", "2h05m", "3d04h"; below zero is "0s". */
+/* Seconds as people say them, two units at most: "10s", "4m", "2h05m", "3d04h"; below zero is "0s".
+ */
 const char *words_elapsed(int64_t seconds, char *out);
 
 /* Bytes with binary units: "812 B", "18.4 MiB". */

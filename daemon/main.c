@@ -177,9 +177,11 @@ static int open_state(struct daemon *daemon, struct error *err)
 
 	if (!r)
 		r = store_open(path, loop_random(daemon->loop), &daemon->store, err);
-	if (!r)
-		daemon->vault = vault_new(daemon->store, daemon->spool);
-	return r;
+	if (r)
+		return r;
+	daemon->vault = vault_new(daemon->store, daemon->spool);
+	vault_sweep(daemon->vault);
+	return 0;
 }
 
 static void open_work(struct daemon *daemon)

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
@@ -77,15 +76,10 @@ void notify_stopping(void)
 	(void)sd_notify(0, "STOPPING=1");
 }
 
-void notify_reloading(void)
+void notify_reloading(int64_t monotonic_us)
 {
-	struct timespec now;
-
-	/* The one clock that Type=notify-reload compares with; both in one datagram. */
-	if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
-		return;
-	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-			 (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+	/* Both in one datagram: systemd compares the time with that of its request. */
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64, monotonic_us);
 }
 
 void notify_extend_timeout(uint64_t us)

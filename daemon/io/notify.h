@@ -20,8 +20,8 @@ void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2))
 /* A stop has begun. */
 void notify_stopping(void);
 
-/* A reload has begun; notify_ready ends it. */
-void notify_reloading(void);
+/* A reload has begun, at loop_monotonic_us; notify_ready ends it. */
+void notify_reloading(int64_t monotonic_us);
 
 /* Start or stop may take this much longer, counted from now. */
 void notify_extend_timeout(uint64_t us);

@@ -104,6 +104,9 @@ int store_sql_step(struct store *store, sqlite3_stmt *statement)
 	(void)sqlite3_clear_bindings(statement);
 	if (code == SQLITE_DONE)
 		return 0;
+	/* SQLite may have rolled back because of it; later writes must not be commits of their own. */
+	if (store->is_open && sqlite3_get_autocommit(store->db))
+		spoil(store, code);
 	log_error("cannot read the store", log_text("WHY", sqlite3_errmsg(store->db)));
 	return store_sql_errno(code);
 }
@@ -223,46 +226,55 @@ static int migrate_once(struct store *store, size_t version, struct error *err)
 
 static int migrate(struct store *store, struct error *err)
 {
-	int64_t version = 0, application = 0, newest = 0;
+	int64_t version = 0, application = 0, schema = 0, newest = 0;
 	int r = read_pragma(store, "PRAGMA user_version", &version, err);
 
 	if (!r)
 		r = read_pragma(store, "PRAGMA application_id", &application, err);
+	if (!r)
+		r = read_pragma(store, "PRAGMA schema_version", &schema, err);
 	if (r)
 		return r;
 	while (store_sql_migration((size_t)newest))
 		newest++;
+	/* Only an empty file is nobody's. */
+	if ((version > 0 || schema > 0) && application != APPLICATION_ID)
+		return error_set(err, -EUCLEAN, "it is a database, but not one of batchd");
 	if (version > newest)
 		return error_set(err, -EPROTO,
 				 "it is of version %" PRId64 ", this batchd knows up to %" PRId64
 				 "; nothing was changed",
 				 version, newest);
-	if (version > 0 && application != APPLICATION_ID)
-		return error_set(err, -EUCLEAN, "it is a database, but not one of batchd");
 	for (; !r && version < newest; version++)
 		r = migrate_once(store, (size_t)version, err);
 	return r;
 }
 
-static void load_id_key(struct store *store, uint64_t random)
+/* A key that cannot be read is not one that is missing: with another no id would be found again. */
+static int load_id_key(struct store *store, uint64_t random, struct error *err)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_META_GET);
+	int r;
 
 	if (!statement)
-		return;
+		return store_commit(store, err);
 	store_sql_bind_text(statement, 1, "id_key");
-	if (store_sql_step(store, statement) == 1) {
+	r = store_sql_step(store, statement);
+	if (r < 0)
+		return error_set(err, r, "%s", sqlite3_errmsg(store->db));
+	if (r == 1) {
 		store->id_key = (uint64_t)sqlite3_column_int64(statement, 0);
 		(void)sqlite3_reset(statement);
-		return;
+		return 0;
 	}
 	store->id_key = random;
 	statement = store_sql_write(store, SQL_META_SET);
-	if (!statement)
-		return;
-	store_sql_bind_text(statement, 1, "id_key");
-	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)random);
-	store_sql_run(store, statement);
+	if (statement) {
+		store_sql_bind_text(statement, 1, "id_key");
+		(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)random);
+		store_sql_run(store, statement);
+	}
+	return store_commit(store, err);
 }
 
 static int prepare(struct store *store, const char *path, uint64_t random, struct error *err)
@@ -283,10 +295,7 @@ static int prepare(struct store *store, const char *path, uint64_t random, struc
 			    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
 			    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF",
 			    err);
-	if (r)
-		return r;
-	load_id_key(store, random);
-	return store_commit(store, err);
+	return r ? r : load_id_key(store, random, err);
 }
 
 int store_open(const char *path, uint64_t random, struct store **ret_store, struct error *err)

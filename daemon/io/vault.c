@@ -50,6 +50,19 @@ static int spill(struct vault_writer *writer, struct error *err)
 	return r;
 }
 
+static void sweep_one(int64_t number, int is_job, void *context)
+{
+	struct vault *vault = context;
+	auto_free char *place = spool_file_place(number);
+	auto_store_file file = { 0 };
+	auto_job job = { 0 };
+
+	if (is_job && store_job_get(vault->store, number, &job) == -ENOENT)
+		spool_remove_job(vault->spool, number);
+	if (!is_job && store_file_get(vault->store, number, &file) == -ENOENT)
+		(void)spool_remove(vault->spool, place);
+}
+
 struct vault *vault_new(struct store *store, struct spool *spool)
 {
 	struct vault *vault = xcalloc(1, sizeof(*vault));
@@ -292,4 +305,9 @@ void vault_remove_job(struct vault *vault, int64_t job)
 {
 	store_record_clear(vault->store, job);
 	spool_remove_job(vault->spool, job);
+}
+
+void vault_sweep(struct vault *vault)
+{
+	spool_visit(vault->spool, sweep_one, vault);
 }

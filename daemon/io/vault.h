@@ -71,6 +71,12 @@ int vault_scratch_read(const struct vault_scratch *scratch, int64_t offset, void
 /* NULL is fine. */
 void vault_scratch_free(struct vault_scratch *scratch);
 
+/*
+ * Removes files and job folders that the store does not know: what a turn kept whose commit never came. For the start,
+ * before anything else runs.
+ */
+void vault_sweep(struct vault *vault);
+
 /* Removes a job's records and downloads, in the store and in the spool. */
 void vault_remove_job(struct vault *vault, int64_t job);
 

@@ -37,8 +37,8 @@ struct member {
 	uint16_t status;
 	uint8_t source; /* 'o' or 'e'; 0: not answered */
 	uint8_t answer; /* enum answer_kind */
-	uint8_t kind;	/* enum outcome_kind, at the end */
-	bool is_free;	/* it cost no attempt */
+	uint8_t kind;   /* enum outcome_kind, at the end */
+	bool is_free;   /* it cost no attempt */
 };
 
 struct collect {
@@ -118,8 +118,10 @@ static int load_member(struct collect *collect, struct error *err)
 						", which job %" PRId64 " has not",
 						collect->shard, record.row, collect->job)
 				    : r;
-	if (row.id_length > REQUEST_MAX_CUSTOM_ID || (collect->loaded && record.row <= member[-1].row))
-		return error_set(err, -EUCLEAN, "the rows of shard %" PRId64 " are damaged at number %zu",
+	if (row.id_length > REQUEST_MAX_CUSTOM_ID ||
+	    (collect->loaded && record.row <= member[-1].row))
+		return error_set(err, -EUCLEAN,
+				 "the rows of shard %" PRId64 " are damaged at number %zu",
 				 collect->shard, collect->loaded);
 	*member = (struct member){
 		.id_hash = row.id_hash,
@@ -148,19 +150,21 @@ static int load_members(struct collect *collect, struct error *err)
 }
 
 /* Whether the input line of a member has this id, decoded: equal hashes prove nothing. */
-static int compare(struct collect *collect, const struct member *member, const char *id, size_t size,
-		   bool *ret_is_equal, struct error *err)
+static int compare(struct collect *collect, const struct member *member, const char *id,
+		   size_t size, bool *ret_is_equal, struct error *err)
 {
 	char decoded[REQUEST_MAX_CUSTOM_ID];
 	struct row_id own;
 	size_t own_size;
-	int r = row_id_read(&collect->input, (int64_t)member->id_offset, member->id_length, &own, err);
+	int r = row_id_read(&collect->input, (int64_t)member->id_offset, member->id_length, &own,
+			    err);
 
 	if (r)
 		return r;
 	own_size = row_id_decode(&own, decoded);
 	if (hash_keyed(collect->plan.id_key, decoded, own_size) != member->id_hash)
-		return error_set(err, -EUCLEAN, "the input is damaged: row %" PRIu32 " has another custom_id",
+		return error_set(err, -EUCLEAN,
+				 "the input is damaged: row %" PRIu32 " has another custom_id",
 				 member->row);
 	*ret_is_equal = own_size == size && memcmp(decoded, id, size) == 0;
 	return 0;
@@ -199,7 +203,8 @@ static int find(struct collect *collect, const char *line, struct scan_span span
 	     slot = (slot + 1) & collect->slot_mask) {
 		struct member *member = &collect->members[collect->slots[slot] - 1];
 		bool is_equal = false;
-		int r = member->id_hash == hash ? compare(collect, member, id, size, &is_equal, err) : 0;
+		int r = member->id_hash == hash ? compare(collect, member, id, size, &is_equal, err)
+						: 0;
 
 		if (r)
 			return r;
@@ -218,7 +223,8 @@ static uint32_t clamp_tokens(int64_t tokens)
 	return tokens > UINT32_MAX ? UINT32_MAX : (uint32_t)tokens;
 }
 
-static int take_line(struct collect *collect, const struct line *line, char source, struct error *err)
+static int take_line(struct collect *collect, const struct line *line, char source,
+		     struct error *err)
 {
 	struct member *member;
 	struct answer answer;
@@ -255,7 +261,7 @@ static int open_download(struct collect *collect, const char *suffix, struct err
 {
 	auto_free char *name = rows_download_name(collect->shard, suffix);
 	struct vault_reader reader;
-	struct error why = { 0 };
+	struct error why = {0};
 	int r = vault_open_record(collect->vault, collect->job, name, &reader, &why);
 
 	if (r == -ENOENT)
@@ -304,12 +310,13 @@ static void conclude(struct collect *collect, struct member *member)
 {
 	const struct collect_plan *plan = &collect->plan;
 	struct collect_result *result = &collect->result;
-	struct verdict verdict = member->source ? verdicts_by_answer[member->answer]
-						: verdicts_by_end[plan->end];
+	struct verdict verdict =
+		member->source ? verdicts_by_answer[member->answer] : verdicts_by_end[plan->end];
 
 	if (verdict.kind == OUTCOME_AGAIN && plan->is_job_cancelled)
 		verdict.kind = verdict.is_free ? OUTCOME_CANCELLED : OUTCOME_FAILED;
-	if (verdict.kind == OUTCOME_AGAIN && !verdict.is_free && collect->attempt >= plan->max_attempts)
+	if (verdict.kind == OUTCOME_AGAIN && !verdict.is_free &&
+	    collect->attempt >= plan->max_attempts)
 		verdict.kind = OUTCOME_FAILED;
 	member->kind = (uint8_t)verdict.kind;
 	member->is_free = verdict.is_free;
@@ -375,7 +382,8 @@ static int keep_outcomes(struct collect *collect, struct error *err)
 	return r;
 }
 
-/* Keeps the members of the shard that rows go to which must be tried again and cost an attempt, or none. */
+/* Keeps the members of the shard that rows go to which must be tried again and cost an attempt, or
+ * none. */
 static int keep_members(struct collect *collect, bool is_free, int64_t number, struct error *err)
 {
 	auto_free char *name = rows_members_name(number);
@@ -385,7 +393,7 @@ static int keep_members(struct collect *collect, bool is_free, int64_t number, s
 	rows_writer_init(&writer, collect->vault, RECORD_MEMBERS);
 	for (size_t i = 0; !r && i < collect->count; i++) {
 		const struct member *member = &collect->members[i];
-		struct record_member record = { .row = member->row };
+		struct record_member record = {.row = member->row};
 
 		if (member->kind == OUTCOME_AGAIN && member->is_free == is_free)
 			r = rows_write(&writer, &record, err);
@@ -402,10 +410,11 @@ static int open_all(struct collect *collect, int64_t input_file, struct error *e
 	int r = vault_open_file(collect->vault, input_file, &collect->input, err);
 
 	if (!r)
-		r = rows_open(&collect->rows, collect->vault, collect->job, ROWS_NAME, RECORD_ROWS, err);
-	if (!r)
-		r = rows_open(&collect->member_rows, collect->vault, collect->job, name, RECORD_MEMBERS,
+		r = rows_open(&collect->rows, collect->vault, collect->job, ROWS_NAME, RECORD_ROWS,
 			      err);
+	if (!r)
+		r = rows_open(&collect->member_rows, collect->vault, collect->job, name,
+			      RECORD_MEMBERS, err);
 	if (r)
 		return r;
 	/* Rows are numbered in 32 bits, and no shard has more of them than its job. */
@@ -448,8 +457,8 @@ int collect_slice(struct collect *collect, struct error *err)
 	int r;
 
 	if (collect->failure)
-		return error_set(err, collect->failure, "the answers of shard %" PRId64 " were not read",
-				 collect->shard);
+		return error_set(err, collect->failure,
+				 "the answers of shard %" PRId64 " were not read", collect->shard);
 	if (collect->phase == ARRAY_SIZE(phases))
 		return 0;
 	r = phases[collect->phase](collect, err);

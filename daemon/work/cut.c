@@ -140,7 +140,8 @@ static int deal(struct cut *cut, const struct record_row *row, struct error *err
 	int r = 0;
 
 	if (row->group >= INTAKE_MAX_GROUPS)
-		return error_set(err, -EUCLEAN, "record %" PRId64 " is damaged", cut->next_row);
+		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is damaged at record %" PRId64,
+				 ROWS_NAME, cut->job, cut->next_row);
 	open = &cut->open[row->group];
 	if (open->is_open && !has_room(cut, open, row))
 		r = close_shard(cut, open, err);

@@ -26,7 +26,7 @@ static struct download *vacate(struct downloads *downloads)
 		vault_reader_release(&oldest->reader);
 	if (downloads->last == oldest)
 		downloads->last = NULL;
-	*oldest = (struct download){ .reader = VAULT_READER_NONE };
+	*oldest = (struct download){.reader = VAULT_READER_NONE};
 	return oldest;
 }
 
@@ -52,11 +52,12 @@ static int open_download(struct downloads *downloads, int64_t shard, uint8_t sou
 
 	/* Its answers were counted, so its absence is damage. */
 	if (r == -ENOENT)
-		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is gone", name, downloads->job);
+		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is gone", name,
+				 downloads->job);
 	if (r)
 		return r;
 	download = vacate(downloads);
-	*download = (struct download){ .shard = shard, .source = source, .reader = reader };
+	*download = (struct download){.shard = shard, .source = source, .reader = reader};
 	reader = VAULT_READER_NONE;
 	*ret_download = download;
 	return 0;
@@ -67,7 +68,9 @@ static int ask(struct downloads *downloads, const struct record_outcome *outcome
 	       struct download **ret_download, struct error *err)
 {
 	struct download *download = find_open(downloads, outcome->shard, outcome->source);
-	int r = download ? 0 : open_download(downloads, outcome->shard, outcome->source, &download, err);
+	int r = download
+			? 0
+			: open_download(downloads, outcome->shard, outcome->source, &download, err);
 
 	if (r)
 		return r;
@@ -79,7 +82,7 @@ static int ask(struct downloads *downloads, const struct record_outcome *outcome
 
 void downloads_init(struct downloads *downloads, struct vault *vault, int64_t job)
 {
-	*downloads = (struct downloads){ .vault = vault, .job = job };
+	*downloads = (struct downloads){.vault = vault, .job = job};
 }
 
 int downloads_read(struct downloads *downloads, const struct record_outcome *outcome, uint32_t at,
@@ -94,7 +97,8 @@ int downloads_read(struct downloads *downloads, const struct record_outcome *out
 		return r;
 	got = vault_read(&download->reader, (int64_t)outcome->offset + at, bytes, size);
 	if (got < 0)
-		return error_set(err, (int)got, "cannot read shard-%" PRIu32 ".%s of job %" PRId64 ": %s",
+		return error_set(err, (int)got,
+				 "cannot read shard-%" PRIu32 ".%s of job %" PRId64 ": %s",
 				 outcome->shard, suffix_of(outcome->source), downloads->job,
 				 error_name((int)got));
 	/* The last line of a file may end with the file; every other ends with its newline. */
@@ -112,7 +116,8 @@ int downloads_read(struct downloads *downloads, const struct record_outcome *out
 }
 
 /* Lines that follow each other are told as one piece: most providers answer in order. */
-void downloads_will_need(struct downloads *downloads, const struct record_outcome *outcomes, size_t count)
+void downloads_will_need(struct downloads *downloads, const struct record_outcome *outcomes,
+			 size_t count)
 {
 	int64_t first = downloads->asks;
 	struct download *download = NULL;

@@ -18,7 +18,7 @@ struct record_outcome;
 struct download {
 	int64_t shard;
 	uint8_t source; /* as in struct record_outcome; 0: this place is free */
-	int64_t used; /* when it was asked for, on the count of asks */
+	int64_t used;   /* when it was asked for, on the count of asks */
 	struct vault_reader reader;
 };
 
@@ -32,16 +32,17 @@ struct downloads {
 
 void downloads_init(struct downloads *downloads, struct vault *vault, int64_t job);
 /*
- * Copies size bytes, from byte at on, of the answer line of an outcome and a newline after it, which
- * are length + 1 bytes together. -EUCLEAN when no such line stands there.
+ * Copies size bytes, from byte at on, of the answer line of an outcome and a newline after it,
+ * which are length + 1 bytes together. -EUCLEAN when no such line stands there.
  */
 int downloads_read(struct downloads *downloads, const struct record_outcome *outcome, uint32_t at,
 		   char *bytes, size_t size, struct error *err);
 /*
- * Tells the kernel that the lines of these outcomes will be read soon (those of length 0 have none). An
- * error is none of its business: reading the line will tell.
+ * Tells the kernel that the lines of these outcomes will be read soon (those of length 0 have
+ * none). An error is none of its business: reading the line will tell.
  */
-void downloads_will_need(struct downloads *downloads, const struct record_outcome *outcomes, size_t count);
+void downloads_will_need(struct downloads *downloads, const struct record_outcome *outcomes,
+			 size_t count);
 void downloads_release(struct downloads *downloads);
 
 #endif

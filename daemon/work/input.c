@@ -149,7 +149,7 @@ int input_next(struct input *input, struct input_line *ret_line, struct error *e
 		return input->start == input->filled ? INPUT_END
 						     : take_line(input, input->filled, ret_line);
 	if (input->start || input->filled < input->capacity) {
-		if (input->start == input->filled && input->capacity > KEPT) {
+		if (input->start && input->start == input->filled && input->capacity > KEPT) {
 			start_at(input, input->offset + (int64_t)input->start);
 			resize(input, INPUT_STEP);
 		}

@@ -33,7 +33,7 @@ static void make_room(struct lines *lines)
 
 static void pass_mark(struct lines *lines)
 {
-	static const char mark[] = { '\xef', '\xbb', '\xbf' };
+	static const char mark[] = {'\xef', '\xbb', '\xbf'};
 
 	if (lines->offset == 0 && lines->used >= sizeof(mark) &&
 	    memcmp(lines->window, mark, sizeof(mark)) == 0)
@@ -52,7 +52,8 @@ static bool is_blank(const char *bytes, size_t size)
 /* The end of the line that begins at taken; false while it is not in the window. */
 static bool find_end(struct lines *lines, size_t *ret_end)
 {
-	const char *newline = memchr(lines->window + lines->searched, '\n', lines->used - lines->searched);
+	const char *newline =
+		memchr(lines->window + lines->searched, '\n', lines->used - lines->searched);
 
 	lines->searched = newline ? (size_t)(newline - lines->window) : lines->used;
 	*ret_end = lines->searched;
@@ -73,7 +74,7 @@ static bool give_up(struct lines *lines)
 
 void lines_init(struct lines *lines, struct vault_reader *reader)
 {
-	*lines = (struct lines){ .reader = *reader };
+	*lines = (struct lines){.reader = *reader};
 	*reader = VAULT_READER_NONE;
 	resize(lines, WINDOW);
 }
@@ -87,8 +88,8 @@ int lines_fill(struct lines *lines, struct error *err)
 	room = lines->capacity - lines->used;
 	if (room > 2 * WINDOW)
 		room = 2 * WINDOW;
-	got = vault_read(&lines->reader, lines->offset + (int64_t)lines->used, lines->window + lines->used,
-			 room);
+	got = vault_read(&lines->reader, lines->offset + (int64_t)lines->used,
+			 lines->window + lines->used, room);
 	if (got < 0)
 		return error_set(err, (int)got, "cannot read a download at byte %" PRId64 ": %s",
 				 lines->offset + (int64_t)lines->used, error_name((int)got));
@@ -118,12 +119,12 @@ bool lines_next(struct lines *lines, struct line *ret_line)
 			size--;
 		if (is_rest || is_blank(bytes, size))
 			continue;
-		*ret_line = (struct line){ .bytes = bytes, .size = size, .offset = offset };
+		*ret_line = (struct line){.bytes = bytes, .size = size, .offset = offset};
 		return true;
 	}
 	if (!give_up(lines))
 		return false;
-	*ret_line = (struct line){ .is_too_long = true };
+	*ret_line = (struct line){.is_too_long = true};
 	return true;
 }
 
@@ -131,5 +132,5 @@ void lines_release(struct lines *lines)
 {
 	vault_reader_release(&lines->reader);
 	free(lines->window);
-	*lines = (struct lines){ .reader = VAULT_READER_NONE };
+	*lines = (struct lines){.reader = VAULT_READER_NONE};
 }

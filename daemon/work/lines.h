@@ -1,7 +1,7 @@
 /*
  * A downloaded file, line by line, through a window that grows with the longest line. A line
- * ends with a newline or with the file; carriage returns before it belong to the end, not to the line. Blank
- * lines are passed over, and so is a byte order mark at the file's start.
+ * ends with a newline or with the file; carriage returns before it belong to the end, not to the
+ * line. Blank lines are passed over, and so is a byte order mark at the file's start.
  */
 #ifndef BATCHD_WORK_LINES_H
 #define BATCHD_WORK_LINES_H
@@ -14,12 +14,13 @@
 
 struct error;
 
-#define LINES_MAX ((size_t)256 << 20) /* bytes of a line; the rest of a longer one is passed over */
+#define LINES_MAX ((size_t)256 << 20) /* bytes of a line; the rest of a longer one is passed over  \
+				       */
 
 struct line {
 	const char *bytes; /* until the next call; not terminated */
 	size_t size;
-	int64_t offset; /* in the file */
+	int64_t offset;   /* in the file */
 	bool is_too_long; /* then nothing else is set */
 };
 
@@ -28,16 +29,17 @@ struct lines {
 	char *window;
 	size_t capacity;
 	size_t used;
-	size_t taken;	 /* bytes of lines that were returned */
+	size_t taken;    /* bytes of lines that were returned */
 	size_t searched; /* no newline stands between taken and here */
-	int64_t offset;	 /* of the window, in the file */
-	bool is_at_end;	 /* the file has no more bytes than the window */
+	int64_t offset;  /* of the window, in the file */
+	bool is_at_end;  /* the file has no more bytes than the window */
 	bool is_passing; /* what comes belongs to a line that was too long */
 };
 
 /* Takes the reader over. */
 void lines_init(struct lines *lines, struct vault_reader *reader);
-/* Reads on: after it, lines_next until it says false. 1: there is more to read; 0: the end was read; or -errno. */
+/* Reads on: after it, lines_next until it says false. 1: there is more to read; 0: the end was
+ * read; or -errno. */
 int lines_fill(struct lines *lines, struct error *err);
 /* The next line that is whole; false when there is none in the window. */
 bool lines_next(struct lines *lines, struct line *ret_line);

@@ -17,8 +17,8 @@
 #include "daemon/work/unanswered.h"
 
 #define OUTCOMES_A_SLICE 4096
-#define ROWS_A_CALL 16384 /* so that a call ends where no row is selected */
-#define BATCH 512	  /* outcomes that are gathered, or looked at, together */
+#define ROWS_A_CALL      16384 /* so that a call ends where no row is selected */
+#define BATCH            512   /* outcomes that are gathered, or looked at, together */
 
 /* Outcomes of rows that follow each other. */
 struct run {
@@ -48,9 +48,9 @@ struct merge {
 	struct vault_reader input;
 	bool is_input_open;
 	struct vault_scratch *outcomes; /* of every row of the job */
-	size_t gathered;		/* shards whose outcomes are in it */
-	int64_t next_member;		/* of the shard that is being gathered */
-	bool is_gathering;		/* its records are open */
+	size_t gathered;                /* shards whose outcomes are in it */
+	int64_t next_member;            /* of the shard that is being gathered */
+	bool is_gathering;              /* its records are open */
 	struct rows_reader members;
 	struct rows_reader done;
 	struct run run;
@@ -72,8 +72,9 @@ static int open_shard(struct merge *merge, int64_t number, struct error *err)
 	if (r)
 		return r;
 	if (merge->members.count != merge->done.count)
-		return error_set(err, -EUCLEAN, "job %" PRId64 ": %s and %s do not have as many rows",
-				 merge->job, members, done);
+		return error_set(err, -EUCLEAN,
+				 "job %" PRId64 ": %s and %s do not have as many rows", merge->job,
+				 members, done);
 	merge->is_gathering = true;
 	merge->next_member = 0;
 	return 0;
@@ -121,8 +122,9 @@ static int gather_next(struct merge *merge, struct error *err)
 	if (r)
 		return r;
 	if (member.row >= merge->rows.count || !is_sound(&outcome, number))
-		return error_set(err, -EUCLEAN, "job %" PRId64 ": outcome %" PRId64 " of shard %" PRId64
-						" is damaged",
+		return error_set(err, -EUCLEAN,
+				 "job %" PRId64 ": outcome %" PRId64 " of shard %" PRId64
+				 " is damaged",
 				 merge->job, merge->next_member, number);
 	if (run->count == BATCH || (run->count && member.row != run->first + (int64_t)run->count))
 		r = write_run(merge, err);
@@ -135,9 +137,11 @@ static int gather_next(struct merge *merge, struct error *err)
 
 static int gather(struct merge *merge, struct error *err)
 {
-	int r = merge->is_gathering ? 0 : open_shard(merge, merge->shards[merge->gathered].number, err);
+	int r = merge->is_gathering ? 0
+				    : open_shard(merge, merge->shards[merge->gathered].number, err);
 
-	for (size_t i = 0; !r && i < OUTCOMES_A_SLICE && merge->next_member < merge->done.count; i++)
+	for (size_t i = 0; !r && i < OUTCOMES_A_SLICE && merge->next_member < merge->done.count;
+	     i++)
 		r = gather_next(merge, err);
 	if (!r && merge->run.count)
 		r = write_run(merge, err);
@@ -150,12 +154,13 @@ static int gather(struct merge *merge, struct error *err)
 	return 0;
 }
 
-/* What a row without a final outcome is at the end: it went to a shard that never answered, or to none. */
+/* What a row without a final outcome is at the end: it went to a shard that never answered, or to
+ * none. */
 static void settle(const struct merge *merge, struct record_outcome *outcome)
 {
 	if (outcome->kind != OUTCOME_NONE && outcome->kind != OUTCOME_AGAIN)
 		return;
-	*outcome = (struct record_outcome){ .kind = OUTCOME_MISSING };
+	*outcome = (struct record_outcome){.kind = OUTCOME_MISSING};
 	if (merge->is_partial)
 		outcome->kind = OUTCOME_NONE;
 	else if (merge->is_cancelled)
@@ -190,8 +195,8 @@ static int load_run(struct merge *merge, struct error *err)
 		struct record_outcome *outcome = &run->outcomes[i];
 
 		if (memcmp(outcome, &nothing, size) && record_verify(RECORD_OUTCOMES, outcome))
-			return error_set(err, -EUCLEAN, "job %" PRId64 ": a scratch file is damaged",
-					 merge->job);
+			return error_set(err, -EUCLEAN,
+					 "job %" PRId64 ": a scratch file is damaged", merge->job);
 		settle(merge, outcome);
 		if (is_selected(merge, outcome))
 			wanted[wanted_count++] = *outcome;
@@ -229,7 +234,8 @@ static int make_line(struct merge *merge, int64_t number, const struct record_ou
 		merge->is_input_open = !r;
 	}
 	if (!r)
-		r = row_id_read(&merge->input, (int64_t)(row.offset + row.id_at), row.id_length, &id, err);
+		r = row_id_read(&merge->input, (int64_t)(row.offset + row.id_at), row.id_length,
+				&id, err);
 	if (r)
 		return r;
 	buffer_clear(&merge->made);
@@ -292,14 +298,16 @@ static int take_row(struct merge *merge, struct error *err)
 }
 
 /* Copies on, as much as there is room for. */
-static int copy_some(struct merge *merge, char *bytes, size_t room, size_t *ret_size, struct error *err)
+static int copy_some(struct merge *merge, char *bytes, size_t room, size_t *ret_size,
+		     struct error *err)
 {
 	struct copy *copy = &merge->copy;
 	size_t size = copy->left < room ? copy->left : room;
 	int r = 0;
 
 	if (copy->outcome.length)
-		r = downloads_read(&merge->downloads, &copy->outcome, (uint32_t)copy->at, bytes, size, err);
+		r = downloads_read(&merge->downloads, &copy->outcome, (uint32_t)copy->at, bytes,
+				   size, err);
 	else
 		memcpy(bytes, merge->made.data + copy->at, size);
 	if (r)
@@ -346,8 +354,8 @@ static void copy_shards(struct merge *merge, const struct merge_shard *shards, s
 }
 
 int merge_new(struct vault *vault, const struct job *job, const struct merge_shard *shards,
-	      size_t shard_count, enum merge_selection selection, bool is_cancelled, bool is_partial,
-	      struct merge **ret_merge, struct error *err)
+	      size_t shard_count, enum merge_selection selection, bool is_cancelled,
+	      bool is_partial, struct merge **ret_merge, struct error *err)
 {
 	struct merge *merge = xcalloc(1, sizeof(*merge));
 	int r;
@@ -363,7 +371,8 @@ int merge_new(struct vault *vault, const struct job *job, const struct merge_sha
 	downloads_init(&merge->downloads, vault, job->id);
 	r = rows_open(&merge->rows, vault, job->id, ROWS_NAME, RECORD_ROWS, err);
 	if (!r)
-		r = vault_scratch_new(vault, merge->rows.count * (int64_t)sizeof(struct record_outcome),
+		r = vault_scratch_new(vault,
+				      merge->rows.count * (int64_t)sizeof(struct record_outcome),
 				      &merge->outcomes, err);
 	if (r) {
 		merge_free(merge);
@@ -379,8 +388,8 @@ int64_t merge_read(struct merge *merge, char *bytes, size_t size, struct error *
 	int64_t r = 0;
 
 	if (merge->failure)
-		return error_set(err, merge->failure, "the results of job %" PRId64 " could not be read",
-				 merge->job);
+		return error_set(err, merge->failure,
+				 "the results of job %" PRId64 " could not be read", merge->job);
 	if (merge->gathered < merge->shard_count)
 		r = gather(merge, err);
 	else

@@ -9,11 +9,13 @@
 static int damaged(int64_t offset, struct error *err)
 {
 	return error_set(err, -EUCLEAN,
-			 "the input is damaged: no custom_id at byte %" PRId64 " where there was one", offset);
+			 "the input is damaged: no custom_id at byte %" PRId64
+			 " where there was one",
+			 offset);
 }
 
-int row_id_read(const struct vault_reader *input, int64_t offset, size_t size, struct row_id *ret_id,
-		struct error *err)
+int row_id_read(const struct vault_reader *input, int64_t offset, size_t size,
+		struct row_id *ret_id, struct error *err)
 {
 	struct scan scan;
 	enum scan_kind kind;
@@ -23,8 +25,8 @@ int row_id_read(const struct vault_reader *input, int64_t offset, size_t size, s
 		return damaged(offset, err);
 	got = vault_read(input, offset - 1, ret_id->quoted, size + 2);
 	if (got < 0)
-		return error_set(err, (int)got, "cannot read the input at byte %" PRId64 ": %s", offset,
-				 error_name((int)got));
+		return error_set(err, (int)got, "cannot read the input at byte %" PRId64 ": %s",
+				 offset, error_name((int)got));
 	ret_id->size = size + 2;
 	scan_init(&scan, ret_id->quoted, (size_t)got);
 	if ((size_t)got < size + 2 || scan_value(&scan, &kind, NULL) || kind != SCAN_STRING ||
@@ -35,5 +37,5 @@ int row_id_read(const struct vault_reader *input, int64_t offset, size_t size, s
 
 size_t row_id_decode(const struct row_id *id, char *out)
 {
-	return scan_decode(id->quoted, (struct scan_span){ .at = 1, .size = id->size - 2 }, out);
+	return scan_decode(id->quoted, (struct scan_span){.at = 1, .size = id->size - 2}, out);
 }

@@ -15,12 +15,14 @@ struct vault_reader;
 
 struct row_id {
 	size_t size; /* of quoted, both quotes included */
-	char quoted[REQUEST_MAX_CUSTOM_ID + 2]; /* as written in the input, still escaped; not terminated */
+	char quoted[REQUEST_MAX_CUSTOM_ID +
+		    2]; /* as written in the input, still escaped; not terminated */
 };
 
-/* Reads the id of size bytes at offset in the input. -EUCLEAN when no string of that size stands there. */
-int row_id_read(const struct vault_reader *input, int64_t offset, size_t size, struct row_id *ret_id,
-		struct error *err);
+/* Reads the id of size bytes at offset in the input. -EUCLEAN when no string of that size stands
+ * there. */
+int row_id_read(const struct vault_reader *input, int64_t offset, size_t size,
+		struct row_id *ret_id, struct error *err);
 /* Decodes it into out, which has room for REQUEST_MAX_CUSTOM_ID bytes. Returns the length. */
 size_t row_id_decode(const struct row_id *id, char *out);
 

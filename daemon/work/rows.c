@@ -26,28 +26,23 @@ static int flush(struct rows_writer *writer, struct error *err)
 	return r;
 }
 
-static int damaged(const char *name, int64_t job, struct error *err)
-{
-	return error_set(err, -EUCLEAN, "record %s of job %" PRId64 " is damaged", name, job);
-}
-
-static int check_file(struct rows_reader *reader, struct vault *vault, int64_t job, const char *name,
-		      struct error *err)
+static int check_file(struct rows_reader *reader, struct vault *vault, struct error *err)
 {
 	uint8_t header[RECORD_HEADER_SIZE];
 	int64_t size = (int64_t)record_size(reader->kind);
 	int64_t got;
-	int r = vault_open_record(vault, job, name, &reader->bytes, err);
+	int r = vault_open_record(vault, reader->job, reader->name, &reader->bytes, err);
 
 	if (r)
 		return r;
 	got = vault_read(&reader->bytes, 0, header, sizeof(header));
 	if (got < 0)
-		return error_set(err, (int)got, "cannot read record %s of job %" PRId64 ": %s", name, job,
-				 error_name((int)got));
+		return error_set(err, (int)got, "cannot read %s of job %" PRId64 ": %s", reader->name,
+				 reader->job, error_name((int)got));
 	if ((size_t)got < sizeof(header) || record_header_check(reader->kind, header) ||
 	    (reader->bytes.size - RECORD_HEADER_SIZE) % size)
-		return damaged(name, job, err);
+		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is damaged", reader->name,
+				 reader->job);
 	reader->count = (reader->bytes.size - RECORD_HEADER_SIZE) / size;
 	return 0;
 }
@@ -69,8 +64,8 @@ static int load_window(struct rows_reader *reader, int64_t index, struct error *
 	if (got >= 0 && got < count * (int64_t)size)
 		got = -EUCLEAN;
 	if (got < 0)
-		return error_set(err, (int)got, "cannot read record %" PRId64 ": %s", index,
-				 error_name((int)got));
+		return error_set(err, (int)got, "cannot read %s of job %" PRId64 " at record %" PRId64 ": %s",
+				 reader->name, reader->job, index, error_name((int)got));
 	reader->window_first = index;
 	reader->window_count = count;
 	return 0;
@@ -151,8 +146,8 @@ int rows_copy(struct vault *vault, int64_t job, const char *from, const char *to
 		if (got > 0)
 			r = vault_write(writer, bytes, (size_t)got, err);
 		else
-			r = error_set(err, got ? (int)got : -EUCLEAN, "cannot read record %s of job %" PRId64,
-				      from, job);
+			r = error_set(err, got ? (int)got : -EUCLEAN, "cannot read %s of job %" PRId64, from,
+				      job);
 	}
 	if (!r)
 		return vault_keep_record(writer, job, to, err);
@@ -165,8 +160,13 @@ int rows_open(struct rows_reader *reader, struct vault *vault, int64_t job, cons
 {
 	int r;
 
-	*reader = (struct rows_reader){ .kind = kind, .bytes = VAULT_READER_NONE };
-	r = check_file(reader, vault, job, name, err);
+	*reader = (struct rows_reader){
+		.kind = kind,
+		.job = job,
+		.name = xstrdup(name),
+		.bytes = VAULT_READER_NONE,
+	};
+	r = check_file(reader, vault, err);
 	if (r)
 		rows_release(reader);
 	return r;
@@ -179,15 +179,16 @@ int rows_read(struct rows_reader *reader, int64_t index, void *ret_record, struc
 	int r = 0;
 
 	if (index < 0 || index >= reader->count)
-		return error_set(err, -ERANGE, "there is no record %" PRId64 " among %" PRId64, index,
-				 reader->count);
+		return error_set(err, -ERANGE, "%s of job %" PRId64 " has no record %" PRId64, reader->name,
+				 reader->job, index);
 	if (index < reader->window_first || index >= reader->window_first + reader->window_count)
 		r = load_window(reader, index, err);
 	if (r)
 		return r;
 	record = reader->window + (size_t)(index - reader->window_first) * size;
 	if (record_verify(reader->kind, record))
-		return error_set(err, -EUCLEAN, "record %" PRId64 " is damaged", index);
+		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is damaged at record %" PRId64,
+				 reader->name, reader->job, index);
 	memcpy(ret_record, record, size);
 	return 0;
 }
@@ -198,5 +199,6 @@ void rows_release(struct rows_reader *reader)
 	if (reader->kind)
 		vault_reader_release(&reader->bytes);
 	free(reader->window);
+	free(reader->name);
 	*reader = (struct rows_reader){ .bytes = VAULT_READER_NONE };
 }

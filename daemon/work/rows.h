@@ -41,6 +41,8 @@ int rows_copy(struct vault *vault, int64_t job, const char *from, const char *to
 
 struct rows_reader {
 	enum record_kind kind;
+	int64_t job;
+	char *name;
 	struct vault_reader bytes;
 	int64_t count;
 	int64_t window_first; /* number of the first record in the window */

@@ -36,6 +36,7 @@ struct cursor {
 struct sorter {
 	struct vault *vault;
 	int64_t most;
+	size_t run;
 	int64_t total;
 	struct sorter_entry *entries; /* those of one run, or of the output of a merge */
 	size_t count;
@@ -59,6 +60,12 @@ static inline bool is_less(const struct sorter_entry *a, const struct sorter_ent
 static int compare(const void *a, const void *b)
 {
 	return is_less(a, b) ? -1 : is_less(b, a);
+}
+
+static void sort_entries(struct sorter *sorter)
+{
+	if (sorter->count)
+		qsort(sorter->entries, sorter->count, sizeof(*sorter->entries), compare);
 }
 
 static void pile_release(struct pile *pile)
@@ -100,7 +107,7 @@ static int spill_run(struct sorter *sorter, struct error *err)
 	int64_t first = sorter->pile.size;
 	int r;
 
-	qsort(sorter->entries, sorter->count, sizeof(*sorter->entries), compare);
+	sort_entries(sorter);
 	r = spill(sorter, &sorter->pile, sorter->most, err);
 	if (!r)
 		pile_end_run(&sorter->pile, first);
@@ -211,7 +218,7 @@ static int merge_slice(struct sorter *sorter, struct error *err)
 
 	if (!sorter->heap_count)
 		r = begin_merge(sorter, err);
-	while (!r && sorter->heap_count && sorter->count < SORTER_RUN)
+	while (!r && sorter->heap_count && sorter->count < sorter->run)
 		r = heap_take(sorter, &sorter->entries[sorter->count++], err);
 	if (!r)
 		r = spill(sorter, &sorter->merged, sorter->total, err);
@@ -225,12 +232,13 @@ static int merge_slice(struct sorter *sorter, struct error *err)
 	return 1;
 }
 
-struct sorter *sorter_new(struct vault *vault, int64_t most)
+struct sorter *sorter_new(struct vault *vault, int64_t most, size_t run)
 {
 	struct sorter *sorter = xcalloc(1, sizeof(*sorter));
 
 	sorter->vault = vault;
 	sorter->most = most;
+	sorter->run = run;
 	return sorter;
 }
 
@@ -249,7 +257,7 @@ int sorter_add(struct sorter *sorter, const struct sorter_entry *entry, struct e
 {
 	int r = 0;
 
-	if (sorter->count == SORTER_RUN)
+	if (sorter->count == sorter->run)
 		r = spill_run(sorter, err);
 	if (r)
 		return r;
@@ -273,7 +281,7 @@ int sorter_prepare(struct sorter *sorter, struct error *err)
 	int r;
 
 	if (!sorter->pile.run_count) {
-		qsort(sorter->entries, sorter->count, sizeof(*sorter->entries), compare);
+		sort_entries(sorter);
 		return 0;
 	}
 	if (!sorter->is_spilled) {

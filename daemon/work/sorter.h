@@ -6,9 +6,8 @@
 #ifndef BATCHD_WORK_SORTER_H
 #define BATCHD_WORK_SORTER_H
 
+#include <stddef.h>
 #include <stdint.h>
-
-#define SORTER_RUN ((size_t)64 << 10) /* entries that are sorted or merged in one call at most */
 
 struct error;
 struct sorter;
@@ -21,8 +20,8 @@ struct sorter_entry {
 	uint32_t line;
 };
 
-/* most: there will never be more entries. */
-struct sorter *sorter_new(struct vault *vault, int64_t most);
+/* most: there will never be more entries. run: so many are held in memory, and sorted or merged in one call. */
+struct sorter *sorter_new(struct vault *vault, int64_t most, size_t run);
 /* NULL is fine. */
 void sorter_free(struct sorter *sorter);
 

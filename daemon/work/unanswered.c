@@ -14,14 +14,15 @@ static const struct {
 	const char *message;
 } reasons[] = {
 	[OUTCOME_EXPIRED]   = { "batch_expired",
-				"This request could not be executed before the completion window expired." },
+	                        "This request could not be executed before the completion window "
+	                        "expired." },
 	[OUTCOME_CANCELLED] = { "batch_cancelled",
-				"This request was not executed because its batch was cancelled." },
+	                        "This request was not executed because its batch was cancelled." },
 	[OUTCOME_MISSING]   = { "missing", "The batch ended without an answer to this request." },
 	[OUTCOME_REFUSED]   = { "refused", "The provider refused the batch of this request." },
 };
 
-/* Well-formed sequences beyond ASCII, by their first byte and the range of their second (Unicode, table 3-7). */
+/* Well-formed UTF-8 beyond ASCII: first byte, range of the second (Unicode, table 3-7). */
 static const struct {
 	uint8_t first, last;
 	uint8_t second_least, second_most;
@@ -38,7 +39,8 @@ static const struct {
 };
 /* clang-format on */
 
-/* Bytes of the character that text begins with; 0 when it is none. A terminator ends every search. */
+/* Bytes of the character that text begins with; 0 when it is none. A terminator ends every search.
+ */
 static size_t character_size(const uint8_t *text)
 {
 	if (text[0] < 0x80)
@@ -77,7 +79,8 @@ static void add_escaped(struct buffer *buffer, const char *text)
 	}
 }
 
-void unanswered_line(struct buffer *buffer, const struct row_id *id, enum outcome_kind kind, const char *why)
+void unanswered_line(struct buffer *buffer, const struct row_id *id, enum outcome_kind kind,
+		     const char *why)
 {
 	if (kind >= ARRAY_SIZE(reasons) || !reasons[kind].code)
 		kind = OUTCOME_MISSING;

@@ -13,9 +13,11 @@ struct row_id;
 #define UNANSWERED_MAX_WHY 1000 /* bytes of the provider's words that are told */
 
 /*
- * Appends the line, with its newline, for a kind that ends a request without an answer; any other kind counts as
- * missing. why: the provider's words, any bytes, may be NULL; told of a refused batch alone.
+ * Appends the line, with its newline, for a kind that ends a request without an answer; any other
+ * kind counts as missing. why: the provider's words, any bytes, may be NULL; told of a refused
+ * batch alone.
  */
-void unanswered_line(struct buffer *buffer, const struct row_id *id, enum outcome_kind kind, const char *why);
+void unanswered_line(struct buffer *buffer, const struct row_id *id, enum outcome_kind kind,
+		     const char *why);
 
 #endif

@@ -10,10 +10,9 @@
 #include "daemon/work/row_id.h"
 #include "daemon/work/sorter.h"
 
-/* No request line is shorter than its four members make it. */
-#define LEAST_LINE 64
-#define SLICE ((int)SORTER_RUN)
-#define COST_OF_COMPARING 64 /* an id is read from the input; beside that, passing an entry is nothing */
+#define LEAST_LINE 64	     /* bytes; the four members of a request need more */
+#define SLICE (64 << 10)     /* entries */
+#define COST_OF_COMPARING 64 /* in the same measure: to read an id from the input takes a while */
 
 /*
  * The first entry of each hash is the leader, and the others of that hash are compared with it:
@@ -50,7 +49,7 @@ static int keep_for_next_round(struct uniqueness *uniqueness, const struct sorte
 			       struct error *err)
 {
 	if (!uniqueness->rest)
-		uniqueness->rest = sorter_new(uniqueness->vault, sorter_count(uniqueness->round));
+		uniqueness->rest = sorter_new(uniqueness->vault, sorter_count(uniqueness->round), SLICE);
 	return sorter_add(uniqueness->rest, entry, err);
 }
 
@@ -102,7 +101,7 @@ struct uniqueness *uniqueness_new(struct vault *vault, const struct vault_reader
 	uniqueness->input = input;
 	uniqueness->on_repeat = on_repeat;
 	uniqueness->context = context;
-	uniqueness->round = sorter_new(vault, input->size / LEAST_LINE + 1);
+	uniqueness->round = sorter_new(vault, input->size / LEAST_LINE + 1, SLICE);
 	return uniqueness;
 }
 

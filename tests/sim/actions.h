@@ -15,10 +15,10 @@ struct sim_answer;
 /* What shall become of a batch; set from the configuration, changed by rules. */
 struct plan {
 	int64_t validate_ms, run_ms, finalize_ms, cancel_ms, expire_ms;
-	char *stuck_in; /* a status it never leaves by itself; NULL: none */
+	char *stuck_in;               /* a status it never leaves by itself; NULL: none */
 	char *code, *message, *param; /* validation fails with these; code NULL: it does not */
-	int64_t line;		      /* ... and this line; 0: none */
-	bool fails_running;	      /* ... not in validation but half-way */
+	int64_t line;                 /* ... and this line; 0: none */
+	bool fails_running;           /* ... not in validation but half-way */
 	bool completes_on_cancel;
 	int64_t expire_percent; /* expires when so much is done; -1: by the clock alone */
 };
@@ -35,7 +35,7 @@ struct row_view {
 	struct json_object *line;
 	bool in_error_file;
 	int64_t copies;
-	char *raw; /* instead of the line; no newline. NULL: the line */
+	char *raw;       /* instead of the line; no newline. NULL: the line */
 	bool is_escaped; /* custom_id with every character as \uXXXX */
 };
 

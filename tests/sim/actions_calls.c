@@ -75,10 +75,10 @@ static void body_json_string(const struct words *words, struct sim_answer *answe
 
 static void body_html(const struct words *words, struct sim_answer *answer)
 {
-	auto_free char *text = xasprintf(
-		"<html>\r\n<head><title>%d</title></head>\r\n<body>\r\n<center><h1>%d %s</h1></center>"
-		"\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
-		words->status, words->status, words->message);
+	auto_free char *text = xasprintf("<html>\r\n<head><title>%d</title></"
+					 "head>\r\n<body>\r\n<center><h1>%d %s</h1></center>"
+					 "\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
+					 words->status, words->status, words->message);
 
 	reply_text(answer, words->status, "text/html", text);
 }
@@ -221,8 +221,8 @@ static void set_body(struct sim_answer *answer, struct buffer *text)
 static void do_garbage(const struct rule *rule, const struct subject *subject,
 		       struct sim_answer *answer)
 {
-	static const unsigned char junk[] = { '{', '"', 0, 0xff, 0xfe, '<', '\\', 0x80, '\n', '}' };
-	auto_buffer text = { 0 };
+	static const unsigned char junk[] = {'{', '"', 0, 0xff, 0xfe, '<', '\\', 0x80, '\n', '}'};
+	auto_buffer text = {0};
 	int64_t size = rule_number(rule, "size", (int64_t)sizeof(junk));
 
 	(void)subject;
@@ -243,7 +243,7 @@ static void do_body(const struct rule *rule, const struct subject *subject,
 static void do_crlf(const struct rule *rule, const struct subject *subject,
 		    struct sim_answer *answer)
 {
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 	const char *at = answer->body->data, *end = at + answer->body->size;
 
 	(void)rule;
@@ -262,7 +262,7 @@ static void do_crlf(const struct rule *rule, const struct subject *subject,
 static void do_no_last_newline(const struct rule *rule, const struct subject *subject,
 			       struct sim_answer *answer)
 {
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 	size_t size = answer->body->size;
 
 	(void)rule;
@@ -276,7 +276,7 @@ static void do_no_last_newline(const struct rule *rule, const struct subject *su
 static void do_frame(const struct rule *rule, const struct subject *subject,
 		     struct sim_answer *answer)
 {
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 
 	(void)subject;
 	buffer_add_text(&text, rule_text(rule, "before", ""));
@@ -313,9 +313,9 @@ static void add_little(struct buffer *text, uint32_t value, unsigned bytes)
 static void do_gzip(const struct rule *rule, const struct subject *subject,
 		    struct sim_answer *answer)
 {
-	static const unsigned char head[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255 };
+	static const unsigned char head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
 	const struct blob *body = answer->body;
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 	size_t offset = 0;
 
 	(void)rule;

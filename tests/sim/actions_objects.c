@@ -23,13 +23,12 @@ static struct json_object *do_set(const struct rule *rule, struct json_object *o
 static struct json_object *do_remove(const struct rule *rule, struct json_object *object)
 {
 	struct json_object *names = rule_get(rule, "names");
-	size_t count = json_object_is_type(names, json_type_array) ?
-			       json_object_array_length(names) :
-			       0;
+	size_t count =
+		json_object_is_type(names, json_type_array) ? json_object_array_length(names) : 0;
 
 	for (size_t i = 0; i < count; i++)
-		json_object_object_del(object, json_object_get_string(
-						       json_object_array_get_idx(names, i)));
+		json_object_object_del(object,
+				       json_object_get_string(json_object_array_get_idx(names, i)));
 	return object;
 }
 
@@ -39,16 +38,15 @@ static struct json_object *do_omit_nulls(const struct rule *rule, struct json_ob
 	struct json_object *rest = json_object_new_object();
 
 	(void)rule;
-	json_object_object_foreach(object, name, value)
-		if (value)
-			json_object_object_add(rest, name, json_object_get(value));
+	json_object_object_foreach(object, name, value) if (value)
+		json_object_object_add(rest, name, json_object_get(value));
 	json_object_put(object);
 	return rest;
 }
 
 static struct json_object *do_empty_ids(const struct rule *rule, struct json_object *object)
 {
-	static const char *const names[] = { "output_file_id", "error_file_id" };
+	static const char *const names[] = {"output_file_id", "error_file_id"};
 
 	(void)rule;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
@@ -140,8 +138,8 @@ static struct json_object *do_times(const struct rule *rule, struct json_object 
 		bool is_time = size > 3 && !strcmp(name + size - 3, "_at") && value;
 
 		json_object_object_add(changed, name,
-				       is_time ? time_forms[i].make(json_object_get_int64(value)) :
-						 json_object_get(value));
+				       is_time ? time_forms[i].make(json_object_get_int64(value))
+					       : json_object_get(value));
 	}
 	json_object_put(object);
 	return changed;
@@ -188,7 +186,7 @@ static struct json_object *do_bytes(const struct rule *rule, struct json_object 
 	return object;
 }
 
-#define SET(members) STAGE_OBJECT, { .object = do_set }, "{\"members\":" members "}"
+#define SET(members) STAGE_OBJECT, {.object = do_set}, "{\"members\":" members "}"
 
 /* clang-format off */
 const struct action actions_objects[] = {

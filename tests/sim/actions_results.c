@@ -72,7 +72,7 @@ void plan_release(struct plan *plan)
 	free(plan->code);
 	free(plan->message);
 	free(plan->param);
-	*plan = (struct plan){ 0 };
+	*plan = (struct plan){0};
 }
 
 /* --- what becomes of a line --- */
@@ -118,13 +118,12 @@ static void row_set(const struct rule *rule, struct row_view *row)
 static void row_remove(const struct rule *rule, struct row_view *row)
 {
 	struct json_object *names = rule_get(rule, "names");
-	size_t count = json_object_is_type(names, json_type_array) ?
-			       json_object_array_length(names) :
-			       0;
+	size_t count =
+		json_object_is_type(names, json_type_array) ? json_object_array_length(names) : 0;
 
 	for (size_t i = 0; i < count; i++)
-		json_object_object_del(row->line, json_object_get_string(
-							  json_object_array_get_idx(names, i)));
+		json_object_object_del(row->line,
+				       json_object_get_string(json_object_array_get_idx(names, i)));
 }
 
 static void row_status(const struct rule *rule, struct row_view *row)
@@ -213,9 +212,13 @@ static void row_file(const struct rule *rule, struct row_view *row)
 	row->in_error_file = rule_number(rule, "error", 1) != 0;
 }
 
-#define FAILURE "\"code\":\"invalid_request\",\"message\":null,\"param\":null,\"line\":null,\"running\":null"
-#define ERROR_LINE "\"code\":\"request_timeout\",\"message\":\"The underlying call to the model timed out.\""
-#define HTTP_LINE "\"code\":null,\"message\":\"The server had an error while processing your request.\""
+#define FAILURE                                                                                    \
+	"\"code\":\"invalid_request\",\"message\":null,\"param\":null,\"line\":null,\"running\":"  \
+	"null"
+#define ERROR_LINE                                                                                 \
+	"\"code\":\"request_timeout\",\"message\":\"The underlying call to the model timed out.\""
+#define HTTP_LINE                                                                                  \
+	"\"code\":null,\"message\":\"The server had an error while processing your request.\""
 
 /* clang-format off */
 const struct action actions_results[] = {
@@ -255,7 +258,7 @@ const struct action actions_results[] = {
 
 const struct action *action_find(const char *name)
 {
-	const struct action *const tables[] = { actions_calls, actions_objects, actions_results };
+	const struct action *const tables[] = {actions_calls, actions_objects, actions_results};
 
 	for (size_t i = 0; i < ARRAY_SIZE(tables); i++)
 		for (const struct action *action = tables[i]; action->name; action++)

@@ -65,7 +65,7 @@ static bool begins(const char *at, const char *end, const char *word)
 
 static struct wishes read_wishes(const struct line *line)
 {
-	struct wishes wishes = { .status = -1 };
+	struct wishes wishes = {.status = -1};
 	const char *at = line->body.data, *end = at + line->body.size;
 
 	while (at && (at = memmem(at, (size_t)(end - at), "sim:", 4))) {
@@ -169,12 +169,11 @@ static void add_completion(const struct answer *answer)
 
 static void add_response(const struct answer *answer)
 {
-	buffer_add_format(answer->out,
-			  "{\"id\":\"resp_%016" PRIx64
-			  "\",\"object\":\"response\",\"created_at\":%" PRIu64
-			  ",\"status\":\"%s\",\"error\":null,\"model\":",
-			  answer->hash, created(answer),
-			  answer->is_length ? "incomplete" : "completed");
+	buffer_add_format(
+		answer->out,
+		"{\"id\":\"resp_%016" PRIx64 "\",\"object\":\"response\",\"created_at\":%" PRIu64
+		",\"status\":\"%s\",\"error\":null,\"model\":",
+		answer->hash, created(answer), answer->is_length ? "incomplete" : "completed");
 	add_model(answer);
 	buffer_add_format(answer->out,
 			  ",\"output\":[{\"type\":\"message\",\"id\":\"msg_%016" PRIx64
@@ -268,8 +267,9 @@ static void add_failure(int status, struct buffer *out)
 
 static void begin_line(const struct line *line, uint64_t hash, struct buffer *out)
 {
-	buffer_add_format(out, "{\"id\":\"batch_req_%016" PRIx64 "%08x\",\"custom_id\":",
-			  id_hash(line), (unsigned)(hash >> 32));
+	buffer_add_format(out,
+			  "{\"id\":\"batch_req_%016" PRIx64 "%08x\",\"custom_id\":", id_hash(line),
+			  (unsigned)(hash >> 32));
 	line_quote_value(out, &line->custom_id);
 }
 
@@ -295,7 +295,7 @@ int answers_add(const struct answer_rules *rules, const struct line *line, unsig
 		.hash = hash_keyed(BODY_SEED, line->body.data, line->body.size),
 		.text_bytes = wishes.bytes ? wishes.bytes : rules->text_bytes,
 		.is_length = wishes.is_length,
-		.usage = { .input_tokens = answers_tokens(line) },
+		.usage = {.input_tokens = answers_tokens(line)},
 		.out = out,
 	};
 	int status = decide(rules, line, &wishes, attempt);

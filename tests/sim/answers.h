@@ -21,9 +21,9 @@ struct line;
 
 struct answer_rules {
 	unsigned fail_permille; /* of all requests */
-	int fail_status;	/* what those get; 0: 500 */
-	unsigned fail_times;	/* how often they fail before they succeed; 0: always */
-	unsigned text_bytes;	/* of every answer, where the request does not say */
+	int fail_status;        /* what those get; 0: 500 */
+	unsigned fail_times;    /* how often they fail before they succeed; 0: always */
+	unsigned text_bytes;    /* of every answer, where the request does not say */
 };
 
 struct answer_usage {
@@ -36,7 +36,8 @@ enum { ANSWER_OK = 200, ANSWER_TIMEOUT = 0 };
 /* The tokens that a request counts for while it is enqueued. */
 int64_t answers_tokens(const struct line *line);
 
-/* What a request gets when it is asked for the attempt-th time (from 1): a status, or ANSWER_TIMEOUT. */
+/* What a request gets when it is asked for the attempt-th time (from 1): a status, or
+ * ANSWER_TIMEOUT. */
 int answers_status(const struct answer_rules *rules, const struct line *line, unsigned attempt);
 
 /* Appends its line of the result files, newline included; adds to *usage. Returns the status. */

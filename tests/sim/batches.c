@@ -21,7 +21,7 @@ enum {
 
 /* The enumeration of createBatch in the official document. */
 static const char *const endpoints[] = {
-	"/v1/responses",   "/v1/chat/completions",  "/v1/embeddings",	"/v1/completions",
+	"/v1/responses",   "/v1/chat/completions",   "/v1/embeddings",   "/v1/completions",
 	"/v1/moderations", "/v1/images/generations", "/v1/images/edits", "/v1/videos",
 };
 
@@ -102,10 +102,9 @@ static struct json_object *batch_object(const struct batch *batch, int64_t now_m
 	json_object_object_add(object, "object", reply_string("batch"));
 	json_object_object_add(object, "endpoint", reply_string(batch->endpoint));
 	json_object_object_add(object, "model",
-			       batch->status == STATUS_VALIDATING ? NULL :
-								    reply_string(batch->model));
-	json_object_object_add(object, "errors",
-			       is_ended ? json_object_get(batch->errors) : NULL);
+			       batch->status == STATUS_VALIDATING ? NULL
+								  : reply_string(batch->model));
+	json_object_object_add(object, "errors", is_ended ? json_object_get(batch->errors) : NULL);
 	json_object_object_add(object, "input_file_id", reply_string(batch->input_file_id));
 	json_object_object_add(object, "completion_window", reply_string("24h"));
 	json_object_object_add(object, "status", reply_string(statuses[batch->status].name));
@@ -113,7 +112,8 @@ static struct json_object *batch_object(const struct batch *batch, int64_t now_m
 	json_object_object_add(object, "error_file_id", reply_string(batch->error_file_id));
 	add_times(object, batch);
 	json_object_object_add(object, "request_counts", counts_object(batch, now_ms));
-	json_object_object_add(object, "usage", is_ended && batch->done ? usage_object(batch) : NULL);
+	json_object_object_add(object, "usage",
+			       is_ended && batch->done ? usage_object(batch) : NULL);
 	json_object_object_add(object, "metadata", json_object_get(batch->metadata));
 	return object;
 }
@@ -189,7 +189,8 @@ static bool check_enums(struct context *context, struct json_object *body)
 		reply_error(context->answer, 400, "endpoint", "invalid_value",
 			    "Invalid value: '%s'. Supported values are: '/v1/chat/completions', "
 			    "'/v1/completions', '/v1/embeddings', '/v1/responses', and "
-			    "'/v1/moderations'.", endpoint);
+			    "'/v1/moderations'.",
+			    endpoint);
 		return false;
 	}
 	if (strcmp(window, "24h")) {
@@ -224,8 +225,8 @@ static bool check_pair(struct context *context, const char *name, struct json_ob
 	else if (characters(json_object_get_string(value)) > MAX_VALUE)
 		reply_error(context->answer, 400, param, "string_above_max_length",
 			    "Invalid '%s': string too long. Expected a string with maximum length "
-			    "%d, but got a string with length %zu instead.", param, MAX_VALUE,
-			    characters(json_object_get_string(value)));
+			    "%d, but got a string with length %zu instead.",
+			    param, MAX_VALUE, characters(json_object_get_string(value)));
 	else
 		return true;
 	return false;
@@ -255,7 +256,8 @@ static bool check_metadata(struct context *context, struct json_object *metadata
 	return true;
 }
 
-static bool check_lifetime(struct context *context, struct json_object *expiry, int64_t *ret_seconds)
+static bool check_lifetime(struct context *context, struct json_object *expiry,
+			   int64_t *ret_seconds)
 {
 	const char *anchor = json_object_get_string(json_object_object_get(expiry, "anchor"));
 	struct json_object *number = json_object_object_get(expiry, "seconds");
@@ -325,8 +327,8 @@ static void start(struct context *context, struct json_object *body, int64_t lif
 	const char *file_id = json_object_get_string(json_object_object_get(body, "input_file_id"));
 	struct file *file = files_find(sim, file_id);
 
-	batch->endpoint = batches_endpoint(
-		json_object_get_string(json_object_object_get(body, "endpoint")));
+	batch->endpoint =
+		batches_endpoint(json_object_get_string(json_object_object_get(body, "endpoint")));
 	batch->input_file_id = xstrdup(file_id);
 	batch->input_name = file ? xstrdup(file->name) : NULL;
 	batch->input = file && !strcmp(file->purpose, "batch") ? blob_ref(file->blob) : NULL;
@@ -334,7 +336,7 @@ static void start(struct context *context, struct json_object *body, int64_t lif
 	batch->output_lifetime_s = lifetime_s;
 	batch->created_ms = batch->since_ms[STATUS_VALIDATING] = sim->now_ms;
 	make_plan(context, batch);
-	sim->next_due_ms = 0;
+	course_touch(sim, batch);
 	reply_json(context->answer, 200, show(context, batch));
 }
 
@@ -404,17 +406,17 @@ void batches_cancel(struct context *context)
 		return;
 	}
 	if (batch->status < STATUS_CANCELLING) {
-		batch->was_finalizing = batch->status == STATUS_FINALIZING ||
-					(batch->plan.completes_on_cancel &&
-					 batch->status == STATUS_IN_PROGRESS);
+		batch->was_finalizing =
+			batch->status == STATUS_FINALIZING ||
+			(batch->plan.completes_on_cancel && batch->status == STATUS_IN_PROGRESS);
 		batch->status = STATUS_CANCELLING;
 		batch->since_ms[STATUS_CANCELLING] = sim->now_ms;
-		sim->next_due_ms = 0;
+		course_touch(sim, batch);
 	}
 	reply_json(context->answer, 200, show(context, batch));
 }
 
-/* The number of the newest batch of the page; -1: there is none. */
+/* Where a page begins: behind the batch that "after" names. */
 static bool find_start(struct context *context, const struct list_view *view, int64_t *ret_number)
 {
 	const char *after = context->request->query("after", context->request->context);

@@ -13,7 +13,7 @@ struct blob *blob_take(struct buffer *buffer)
 	blob->data = buffer->data ? buffer->data : xmemdup0("", 0);
 	blob->size = buffer->size;
 	blob->references = 1;
-	*buffer = (struct buffer){ 0 };
+	*buffer = (struct buffer){0};
 	return blob;
 }
 

@@ -29,8 +29,7 @@ static struct json_object *batch_entry(const struct batch *batch)
 
 	json_object_object_add(entry, "input_file_id", reply_string(batch->input_file_id));
 	json_object_object_add(entry, "metadata", json_object_get(batch->metadata));
-	json_object_object_add(entry, "status",
-			       reply_string(batches_status_name(batch->status)));
+	json_object_object_add(entry, "status", reply_string(batches_status_name(batch->status)));
 	json_object_object_add(entry, "model", reply_string(batch->model));
 	add_number(entry, "created_at_ms", batch->created_ms);
 	add_number(entry, "requests", (int64_t)batch->count);
@@ -58,7 +57,7 @@ static void show_ledger(struct context *context)
 static void show_requests(struct context *context)
 {
 	const struct sim *sim = context->sim;
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 
 	for (size_t i = 0; i < sim->requests.count; i++) {
 		size_t size;
@@ -81,12 +80,11 @@ static void add_script(struct context *context)
 {
 	const struct sim_request *request = context->request;
 	const char *reset = request->query("reset", request->context);
-	struct error err = { 0 };
+	struct error err = {0};
 
 	if (reset && strcmp(reset, "0"))
 		script_clear(context->sim->script);
-	if (request->size &&
-	    script_add(context->sim->script, request->body, request->size, &err)) {
+	if (request->size && script_add(context->sim->script, request->body, request->size, &err)) {
 		reply_error(context->answer, 400, NULL, NULL, "%s", err.text);
 		return;
 	}

@@ -56,7 +56,6 @@ static void enter(struct batch *batch, enum status status, int64_t at_ms)
 	blob_unref(take(batch->input));
 	free(take(batch->rows));
 	free(take(batch->order));
-	batch->tokens = 0;
 }
 
 static void end(struct sim *sim, struct batch *batch, enum status status, size_t done,
@@ -127,6 +126,14 @@ void course_step(struct sim *sim)
 		if (due < sim->next_due_ms)
 			sim->next_due_ms = due;
 	}
+}
+
+void course_touch(struct sim *sim, const struct batch *batch)
+{
+	int64_t due = due_ms(batch);
+
+	if (due < sim->next_due_ms)
+		sim->next_due_ms = due;
 }
 
 size_t course_done(const struct batch *batch, int64_t now_ms)

@@ -18,11 +18,11 @@ enum {
 	LIST_LIMIT = 10000,
 };
 
-#define MAX_ANY_FILE (512 * 1024 * 1024u)
+#define MAX_ANY_FILE      (512 * 1024 * 1024u)
 #define DEFAULT_MAX_BYTES 200000000
 
-static const char *const purposes[] = { "batch",  "assistants", "fine-tune",
-					"vision", "user_data",	"evals" };
+static const char *const purposes[] = {"batch",  "assistants", "fine-tune",
+				       "vision", "user_data",  "evals"};
 
 static struct json_object *file_object(const struct file *file, int64_t bytes)
 {
@@ -36,8 +36,8 @@ static struct json_object *file_object(const struct file *file, int64_t bytes)
 	json_object_object_add(object, "created_at",
 			       json_object_new_int64(file->created_ms / 1000));
 	json_object_object_add(object, "expires_at",
-			       file->expires_ms ? json_object_new_int64(file->expires_ms / 1000) :
-						  NULL);
+			       file->expires_ms ? json_object_new_int64(file->expires_ms / 1000)
+						: NULL);
 	json_object_object_add(object, "status", reply_string("processed"));
 	json_object_object_add(object, "status_details", NULL);
 	return object;
@@ -77,8 +77,8 @@ static const char *find_purpose(const char *name)
 /* The schema allows nothing else, so a client that sends more is wrong. */
 static bool check_names(struct context *context, const struct sim_form *form)
 {
-	static const char *const names[] = { "purpose", "expires_after[anchor]",
-					     "expires_after[seconds]" };
+	static const char *const names[] = {"purpose", "expires_after[anchor]",
+					    "expires_after[seconds]"};
 
 	for (size_t i = 0; i < form->count; i++) {
 		size_t k = 0;
@@ -125,9 +125,10 @@ static bool check_jsonl(struct context *context, const struct sim_form *form)
 	struct line line;
 
 	if ((int64_t)size > (max_bytes ? max_bytes : DEFAULT_MAX_BYTES)) {
-		reply_error(context->answer, 413, "file", NULL,
-			    "File is too large. Maximum file size for purpose 'batch' is %lld bytes.",
-			    (long long)(max_bytes ? max_bytes : DEFAULT_MAX_BYTES));
+		reply_error(
+			context->answer, 413, "file", NULL,
+			"File is too large. Maximum file size for purpose 'batch' is %lld bytes.",
+			(long long)(max_bytes ? max_bytes : DEFAULT_MAX_BYTES));
 		return false;
 	}
 	newline = size ? memchr(text, '\n', size) : NULL;
@@ -154,8 +155,10 @@ static bool check_form(struct context *context, const struct sim_form *form, int
 		reply_error(answer, 400, "purpose", "missing_required_parameter",
 			    "Missing required parameter: 'purpose'.");
 	else if (!find_purpose(purpose))
-		reply_error(answer, 400, "purpose", "invalid_value", "'%s' is not one of ['fine-tune', "
-			    "'assistants', 'batch', 'user_data', 'vision', 'evals'] - 'purpose'", purpose);
+		reply_error(answer, 400, "purpose", "invalid_value",
+			    "'%s' is not one of ['fine-tune', "
+			    "'assistants', 'batch', 'user_data', 'vision', 'evals'] - 'purpose'",
+			    purpose);
 	else if (form->file.size > MAX_ANY_FILE)
 		reply_error(answer, 413, "file", NULL, "File is too large.");
 	else
@@ -294,7 +297,8 @@ struct file *files_add(struct sim *sim, const char *purpose, const char *name, s
 	file->expires_ms = lifetime_s ? created_ms + lifetime_s * 1000 : 0;
 	number = table_add(&sim->file_ids, file->id, strlen(file->id), &is_new);
 	if (!(number & (number - 1)))
-		sim->files = xreallocarray(sim->files, number ? 2 * number : 1, sizeof(*sim->files));
+		sim->files =
+			xreallocarray(sim->files, number ? 2 * number : 1, sizeof(*sim->files));
 	sim->files[number] = file;
 	return file;
 }
@@ -373,5 +377,5 @@ void sim_form_release(struct sim_form *form)
 	}
 	free(form->file_name);
 	buffer_release(&form->file);
-	*form = (struct sim_form){ 0 };
+	*form = (struct sim_form){0};
 }

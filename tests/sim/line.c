@@ -64,10 +64,10 @@ static size_t sequence_size(const unsigned char *text, size_t size)
 	static const struct {
 		unsigned char first, last, low, high, size;
 	} forms[] = {
-		{ 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 },
-		{ 0xe1, 0xec, 0x80, 0xbf, 3 }, { 0xed, 0xed, 0x80, 0x9f, 3 },
-		{ 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
-		{ 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+		{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+		{0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
+		{0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
+		{0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
@@ -134,16 +134,15 @@ static bool parse_string(struct cursor *cursor, struct line_value *ret_value)
 		}
 		if (c < 0x20)
 			return false;
-		size = c < 0x80 ? 1 :
-				  sequence_size((const unsigned char *)cursor->at,
+		size = c < 0x80 ? 1
+				: sequence_size((const unsigned char *)cursor->at,
 						(size_t)(cursor->end - cursor->at));
 		if (!size)
 			return false;
 		cursor->at += size;
 	}
 	*ret_value = (struct line_value){
-		.kind = LINE_STRING, .data = start, .size = (size_t)(cursor->at - start)
-	};
+		.kind = LINE_STRING, .data = start, .size = (size_t)(cursor->at - start)};
 	cursor->at++;
 	return true;
 }
@@ -185,7 +184,7 @@ static bool parse_word(struct cursor *cursor, enum line_kind *ret_kind)
 	static const struct {
 		const char *text;
 		enum line_kind kind;
-	} words[] = { { "null", LINE_NULL }, { "true", LINE_TRUE }, { "false", LINE_FALSE } };
+	} words[] = {{"null", LINE_NULL}, {"true", LINE_TRUE}, {"false", LINE_FALSE}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		size_t size = strlen(words[i].text);
@@ -239,7 +238,7 @@ static bool parse_object(struct cursor *cursor, unsigned depth, const struct mem
 		member = find_member(wanted, &key);
 		below = member ? member->below : NULL;
 		for (size_t i = 0; below && i < below->count; i++)
-			*below->list[i].value = (struct line_value){ 0 };
+			*below->list[i].value = (struct line_value){0};
 		if (!parse_value(cursor, depth + 1, below, &value))
 			return false;
 		if (member)
@@ -251,7 +250,7 @@ static bool parse_object(struct cursor *cursor, unsigned depth, const struct mem
 static bool parse_value(struct cursor *cursor, unsigned depth, const struct members *wanted,
 			struct line_value *ret_value)
 {
-	struct line_value value = { 0 };
+	struct line_value value = {0};
 	bool is_good;
 
 	skip_space(cursor);
@@ -286,19 +285,21 @@ static bool parse_value(struct cursor *cursor, unsigned depth, const struct memb
 
 bool line_parse(const char *text, size_t size, struct line *ret_line)
 {
-	struct line line = { 0 };
+	struct line line = {0};
 	struct member inner[] = {
-		{ "model", &line.model, NULL }, { "stream", &line.stream, NULL },
-		{ "messages", &line.messages, NULL }, { "input", &line.input, NULL },
-		{ "prompt", &line.prompt, NULL },
+		{"model", &line.model, NULL},       {"stream", &line.stream, NULL},
+		{"messages", &line.messages, NULL}, {"input", &line.input, NULL},
+		{"prompt", &line.prompt, NULL},
 	};
-	const struct members body = { inner, ARRAY_SIZE(inner) };
+	const struct members body = {inner, ARRAY_SIZE(inner)};
 	struct member outer[] = {
-		{ "custom_id", &line.custom_id, NULL }, { "method", &line.method, NULL },
-		{ "url", &line.url, NULL }, { "body", &line.body, &body },
+		{"custom_id", &line.custom_id, NULL},
+		{"method", &line.method, NULL},
+		{"url", &line.url, NULL},
+		{"body", &line.body, &body},
 	};
-	const struct members members = { outer, ARRAY_SIZE(outer) };
-	struct cursor cursor = { text, text + size };
+	const struct members members = {outer, ARRAY_SIZE(outer)};
+	struct cursor cursor = {text, text + size};
 	struct line_value whole;
 
 	if (!parse_value(&cursor, 0, &members, &whole))
@@ -307,8 +308,8 @@ bool line_parse(const char *text, size_t size, struct line *ret_line)
 	if (cursor.at != cursor.end)
 		return false;
 	line.kind = whole.kind;
-	line.input_count = line.input.kind == LINE_ARRAY ? line.input.count :
-							   line.input.kind != LINE_ABSENT;
+	line.input_count =
+		line.input.kind == LINE_ARRAY ? line.input.count : line.input.kind != LINE_ABSENT;
 	*ret_line = line;
 	return true;
 }

@@ -113,12 +113,13 @@ static struct sim_config make_config(const struct settings *settings)
 		.max_inputs = numbers[MAX_INPUTS],
 		.enqueued_token_limit = numbers[TOKEN_LIMIT],
 		.seed = (uint64_t)numbers[SEED],
-		.answers = {
-			.fail_permille = (unsigned)numbers[FAIL_PERMILLE],
-			.fail_status = (int)numbers[FAIL_STATUS],
-			.fail_times = (unsigned)numbers[FAIL_TIMES],
-			.text_bytes = (unsigned)numbers[ANSWER_BYTES],
-		},
+		.answers =
+			{
+				.fail_permille = (unsigned)numbers[FAIL_PERMILLE],
+				.fail_status = (int)numbers[FAIL_STATUS],
+				.fail_times = (unsigned)numbers[FAIL_TIMES],
+				.text_bytes = (unsigned)numbers[ANSWER_BYTES],
+			},
 	};
 }
 
@@ -127,8 +128,8 @@ static int print_answers(const char *path, const struct answer_rules *rules)
 {
 	auto_fclose FILE *file = fopen(path, "re");
 	auto_free char *text = NULL;
-	auto_buffer out = { 0 };
-	struct answer_usage usage = { 0 };
+	auto_buffer out = {0};
+	struct answer_usage usage = {0};
 	size_t room = 0;
 	ssize_t size;
 
@@ -227,10 +228,10 @@ static void on_turn_end(void *context)
 
 static int run(const struct settings *settings, const struct sim_config *config)
 {
-	struct program program = { .loop = loop_new() };
-	auto_buffer words = { 0 };
-	struct error err = { 0 };
-	int fds[2] = { -1, -1 };
+	struct program program = {.loop = loop_new()};
+	auto_buffer words = {0};
+	struct error err = {0};
+	int fds[2] = {-1, -1};
 	size_t count;
 	int error;
 
@@ -255,7 +256,7 @@ static int run(const struct settings *settings, const struct sim_config *config)
 
 int main(int argc, char **argv)
 {
-	struct settings settings = { 0 };
+	struct settings settings = {0};
 	struct sim_config config;
 
 	if (!read_options(argc, argv, &settings)) {

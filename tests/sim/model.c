@@ -93,7 +93,11 @@ static void set_subject(struct context *context, enum call call)
 	size_t number;
 
 	*subject = (struct subject){
-		.call = call, .age_ms = -1, .ended_ms = -1, .size = -1, .now_ms = sim->now_ms,
+		.call = call,
+		.age_ms = -1,
+		.ended_ms = -1,
+		.size = -1,
+		.now_ms = sim->now_ms,
 		.range = request->header("Range", request->context),
 		.is_paged = request->query("after", request->context) != NULL,
 	};
@@ -167,9 +171,9 @@ static void dispatch(struct context *context)
 
 void sim_call(struct sim *sim, const struct sim_request *request, struct sim_answer *ret_answer)
 {
-	struct context context = { .sim = sim, .request = request, .answer = ret_answer };
+	struct context context = {.sim = sim, .request = request, .answer = ret_answer};
 
-	*ret_answer = (struct sim_answer){ .cut_at = SIZE_MAX, .stall_at = SIZE_MAX };
+	*ret_answer = (struct sim_answer){.cut_at = SIZE_MAX, .stall_at = SIZE_MAX};
 	sim->now_ms = sim->clock(sim->context) + sim->ahead_ms;
 	course_step(sim);
 	dispatch(&context);
@@ -189,7 +193,7 @@ uint64_t sim_random(struct sim *sim)
 char *sim_make_id(struct sim *sim, enum call call, const char *prefix, size_t size,
 		  const char *alphabet)
 {
-	const struct subject subject = { .call = call, .age_ms = -1, .ended_ms = -1, .size = -1 };
+	const struct subject subject = {.call = call, .age_ms = -1, .ended_ms = -1, .size = -1};
 	const struct rule *rule = script_next(sim->script, STAGE_ID, &subject, NULL);
 	size_t prefix_size = strlen(prefix);
 	char *id;
@@ -239,14 +243,14 @@ bool sim_query_number(struct context *context, const char *name, int64_t otherwi
 		    is_low ? "integer_below_min_value" : "integer_above_max_value",
 		    "Invalid '%s': integer %s value. Expected a value %s %" PRId64
 		    ", but got %" PRId64 " instead.",
-		    name, is_low ? "below minimum" : "above maximum", is_low ? ">=" : "<=",
-		    is_low ? low : high, *ret_number);
+		    name, is_low ? "below minimum" : "above maximum",
+		    is_low ? ">=" : "<=", is_low ? low : high, *ret_number);
 	return false;
 }
 
 struct list_view sim_list_view(struct context *context)
 {
-	struct list_view view = { .hide_younger_ms = INT64_MIN };
+	struct list_view view = {.hide_younger_ms = INT64_MIN};
 	const struct rule *rule = NULL;
 
 	while ((rule = script_next(context->sim->script, STAGE_LIST, &context->subject, rule)))
@@ -314,4 +318,12 @@ void sim_free(struct sim *sim)
 int sim_add_script(struct sim *sim, const char *json, size_t size, struct error *err)
 {
 	return script_add(sim->script, json, size, err);
+}
+
+int64_t sim_calls(const struct sim *sim, const char *kind)
+{
+	for (unsigned i = 0; i < CALL_COUNT; i++)
+		if (!strcmp(script_call_name(i), kind))
+			return sim->calls[i];
+	return -1;
 }

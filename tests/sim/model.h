@@ -8,9 +8,11 @@
  * answered, by which a test proves that nothing was sent twice.
  *
  * Paths: /v1/files..., /v1/batches..., and for tests
- *	POST /sim/script[?reset=1]	adds rules (README.md has the grammar)	GET /sim/script	how often each rule fired
- *	GET  /sim/ledger		what was made and answered		GET /sim/ledger/requests  the same by custom_id
- *	POST /sim/advance?ms=N		the clock jumps				POST /sim/reset  forgets everything
+ *	POST /sim/script[?reset=1]	adds rules (README.md has the grammar)	GET /sim/script how
+ *often each rule fired GET  /sim/ledger		what was made and answered GET
+ * /sim/ledger/requests  the same by custom_id
+ *	POST /sim/advance?ms=N		the clock jumps				POST /sim/reset
+ *forgets everything
  */
 #ifndef BATCHD_TESTS_SIM_MODEL_H
 #define BATCHD_TESTS_SIM_MODEL_H
@@ -30,7 +32,7 @@ struct sim;
 struct sim_config {
 	const char *key;      /* asked for as "Authorization: Bearer KEY"; NULL: not asked for */
 	int64_t validate_ms;  /* how long a batch is validating, */
-	int64_t run_ms;	      /* in_progress, */
+	int64_t run_ms;       /* in_progress, */
 	int64_t finalize_ms;  /* finalizing, */
 	int64_t cancel_ms;    /* and cancelling */
 	int64_t expire_ms;    /* after its creation; 0: 24 h */
@@ -38,7 +40,7 @@ struct sim_config {
 	int64_t max_bytes;    /* of an input file; 0: 200,000,000 */
 	int64_t max_inputs;   /* embeddings of a batch; 0: 50,000 */
 	int64_t enqueued_token_limit; /* of a model; 0: none */
-	uint64_t seed;	      /* of ids, orders and probabilities */
+	uint64_t seed;                /* of ids, orders and probabilities */
 	struct answer_rules answers;
 };
 
@@ -46,7 +48,8 @@ struct sim_config {
  * A model that takes its time, in Unix milliseconds, from now_ms. config is copied, and with it
  * the key.
  */
-struct sim *sim_new(const struct sim_config *config, int64_t (*now_ms)(void *context), void *context);
+struct sim *sim_new(const struct sim_config *config, int64_t (*now_ms)(void *context),
+		    void *context);
 void sim_free(struct sim *sim);
 
 /* Adds rules to the script (README.md has the grammar), all of them or none. 0 or -EINVAL. */
@@ -70,7 +73,7 @@ void sim_form_release(struct sim_form *form);
 
 struct sim_request {
 	const char *method;
-	const char *path; /* decoded, without the query */
+	const char *path;                                      /* decoded, without the query */
 	const char *(*query)(const char *name, void *context); /* NULL result: absent */
 	const char *(*header)(const char *name, void *context);
 	void *context;
@@ -101,15 +104,18 @@ struct sim_answer {
 	struct blob *body; /* never NULL, except where nothing is sent */
 	int64_t delay_ms;  /* wait so long before anything is sent */
 	enum sim_transport transport;
-	int64_t length;	  /* SIM_STREAM: what Content-Length says; -1: chunked */
-	size_t cut_at;	  /* SIM_STREAM: close after so many bytes of the body; SIZE_MAX: never */
+	int64_t length;   /* SIM_STREAM: what Content-Length says; -1: chunked */
+	size_t cut_at;    /* SIM_STREAM: close after so many bytes of the body; SIZE_MAX: never */
 	size_t stall_at;  /* SIM_STREAM: after so many bytes */
 	int64_t stall_ms; /* ... send nothing for so long */
-	size_t piece;	  /* SIM_STREAM: bytes at a time; 0: as many as the connection takes */
+	size_t piece;     /* SIM_STREAM: bytes at a time; 0: as many as the connection takes */
 };
 
 /* Answers one request. The caller releases the answer. */
 void sim_call(struct sim *sim, const struct sim_request *request, struct sim_answer *ret_answer);
 void sim_answer_release(struct sim_answer *answer);
+
+/* How many calls of this kind ("create") came; -1: there is no such kind. */
+int64_t sim_calls(const struct sim *sim, const char *kind);
 
 #endif

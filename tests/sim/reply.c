@@ -30,7 +30,7 @@ void reply_json(struct sim_answer *answer, int status, struct json_object *objec
 {
 	reply_text(answer, status, "application/json",
 		   json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
-								 JSON_C_TO_STRING_NOSLASHESCAPE));
+								  JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(object);
 }
 
@@ -41,8 +41,9 @@ struct json_object *reply_string(const char *text)
 
 const char *reply_error_type(int status)
 {
-	return status >= 500 ? "server_error" : status == 429 ? "requests" :
-								"invalid_request_error";
+	return status >= 500   ? "server_error"
+	       : status == 429 ? "requests"
+			       : "invalid_request_error";
 }
 
 void reply_error(struct sim_answer *answer, int status, const char *param, const char *code,
@@ -68,7 +69,7 @@ void reply_header(struct sim_answer *answer, const char *name, const char *value
 	if (answer->header_count == SIM_MAX_HEADERS)
 		return;
 	answer->headers[answer->header_count++] =
-		(struct sim_header){ .name = xstrdup(name), .value = xstrdup(value) };
+		(struct sim_header){.name = xstrdup(name), .value = xstrdup(value)};
 }
 
 void sim_answer_release(struct sim_answer *answer)
@@ -79,5 +80,5 @@ void sim_answer_release(struct sim_answer *answer)
 	}
 	free(answer->content_type);
 	blob_unref(answer->body);
-	*answer = (struct sim_answer){ 0 };
+	*answer = (struct sim_answer){0};
 }

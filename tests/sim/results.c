@@ -53,7 +53,7 @@ static void spoil_order(struct result *result)
 /* Two ways to put it into a string, and a server may choose either. */
 static char *escaped(const char *text)
 {
-	struct buffer out = { 0 };
+	struct buffer out = {0};
 
 	for (; *text; text++) {
 		if ((unsigned char)*text < 0x80)
@@ -68,18 +68,18 @@ static char *escaped(const char *text)
 static void add_row_view(struct writing *writing, struct row_view *view)
 {
 	struct result *result = view->in_error_file ? &writing->error : &writing->output;
-	auto_buffer text = { 0 };
+	auto_buffer text = {0};
 	auto_free char *id = NULL;
 
 	if (view->raw) {
 		buffer_add_text(&text, view->raw);
 	} else if (view->is_escaped) {
-		id = escaped(json_object_get_string(
-			json_object_object_get(view->line, "custom_id")));
+		id = escaped(
+			json_object_get_string(json_object_object_get(view->line, "custom_id")));
 		json_object_object_del(view->line, "custom_id");
-		buffer_add_format(&text, "{\"custom_id\":\"%s\",%s", id,
-				  json_object_to_json_string_ext(view->line,
-								 JSON_C_TO_STRING_PLAIN) + 1);
+		buffer_add_format(
+			&text, "{\"custom_id\":\"%s\",%s", id,
+			json_object_to_json_string_ext(view->line, JSON_C_TO_STRING_PLAIN) + 1);
 	} else {
 		buffer_add_text(&text, json_object_to_json_string_ext(
 					       view->line, JSON_C_TO_STRING_PLAIN |
@@ -95,13 +95,18 @@ static void add_line(struct writing *writing, size_t row, const struct line *lin
 {
 	struct result *result = is_error ? &writing->error : &writing->output;
 	const char *text = writing->scratch.data;
-	struct row_view view = { .in_error_file = is_error, .copies = 1 };
+	struct row_view view = {.in_error_file = is_error, .copies = 1};
 	const struct rule *rule = NULL;
 	auto_free char *custom_id = writing->has_rules ? line_text(&line->custom_id) : NULL;
 	const struct subject subject = {
-		.batch = writing->batch->id, .file = writing->batch->input_file_id,
-		.file_name = writing->batch->input_name, .custom_id = custom_id,
-		.row = (int64_t)row + 1, .age_ms = -1, .ended_ms = -1, .size = -1,
+		.batch = writing->batch->id,
+		.file = writing->batch->input_file_id,
+		.file_name = writing->batch->input_name,
+		.custom_id = custom_id,
+		.row = (int64_t)row + 1,
+		.age_ms = -1,
+		.ended_ms = -1,
+		.size = -1,
 	};
 
 	while (writing->has_rules &&
@@ -145,10 +150,10 @@ static void write_unasked(struct writing *writing, size_t done)
 		buffer_clear(&writing->scratch);
 		answers_add_unasked(
 			&line, writing->is_expired ? "batch_expired" : "batch_cancelled",
-			writing->is_expired ?
-				"This request could not be executed before the completion window "
-				"expired." :
-				"This request was not executed because the batch was cancelled.",
+			writing->is_expired
+				? "This request could not be executed before the completion window "
+				  "expired."
+				: "This request was not executed because the batch was cancelled.",
 			&writing->scratch);
 		add_line(writing, batch->order[i], &line, true);
 	}
@@ -168,9 +173,9 @@ static void sort_rows(struct writing *writing, size_t done)
 
 		read_row(batch, row, &line);
 		result = answers_status(&writing->sim->config.answers, &line,
-					attempt_of(writing, row)) == ANSWER_OK ?
-				 &writing->output :
-				 &writing->error;
+					attempt_of(writing, row)) == ANSWER_OK
+				 ? &writing->output
+				 : &writing->error;
 		result->rows[result->count++] = row;
 	}
 	spoil_order(&writing->output);

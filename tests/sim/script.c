@@ -42,8 +42,9 @@ static const char *const call_names[CALL_COUNT] = {
 
 /* The members that say when a rule fires; all others are parameters of its action. */
 static const char *const match_names[] = {
-	"action", "call", "nth", "from", "count", "every", "probability", "seed", "younger_ms",
-	"ended_ms", "larger_than", "row", "paged", "batch", "file", "custom_id", "comment",
+	"action",      "call",  "nth",        "from",      "count",       "every",
+	"probability", "seed",  "younger_ms", "ended_ms",  "larger_than", "row",
+	"paged",       "batch", "file",       "custom_id", "comment",
 };
 
 static void rule_free(struct rule *rule)
@@ -238,8 +239,8 @@ static int parse_rules(struct script *script, struct json_object *text, struct r
 		return error_set(err, -EINVAL, "more than %d rules", MAX_RULES);
 	*ret_rules = xcalloc(count, sizeof(**ret_rules));
 	for (*ret_count = 0; *ret_count < count; ++*ret_count) {
-		struct json_object *one = is_list ? json_object_array_get_idx(list, *ret_count) :
-						    text;
+		struct json_object *one =
+			is_list ? json_object_array_get_idx(list, *ret_count) : text;
 		int error = rule_new(script, one, &(*ret_rules)[*ret_count], err);
 
 		if (error)
@@ -263,8 +264,8 @@ static int parse_text(const char *json, size_t size, struct json_object **ret_te
 	error = json_tokener_get_error(tokener);
 	if (!text)
 		(void)error_set(err, -EINVAL, "not JSON: %s",
-				error == json_tokener_continue ? "it is cut off" :
-								 json_tokener_error_desc(error));
+				error == json_tokener_continue ? "it is cut off"
+							       : json_tokener_error_desc(error));
 	json_tokener_free(tokener);
 	*ret_text = text;
 	return text ? 0 : -EINVAL;
@@ -285,8 +286,7 @@ int script_add(struct script *script, const char *json, size_t size, struct erro
 			rule_free(rules[i]);
 		return error;
 	}
-	script->rules =
-		xreallocarray(script->rules, script->count + count, sizeof(struct rule *));
+	script->rules = xreallocarray(script->rules, script->count + count, sizeof(struct rule *));
 	for (size_t i = 0; i < count; i++)
 		script->rules[script->count++] = rules[i];
 	return 0;

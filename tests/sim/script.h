@@ -45,17 +45,17 @@ enum stage {
 /* What a rule is compared with; what is not known is NULL or -1. */
 struct subject {
 	enum call call;
-	const char *batch;	/* id */
-	const char *file;	/* id of the file, or of the batch's input */
-	const char *file_name;	/* ... and its name */
+	const char *batch;     /* id */
+	const char *file;      /* id of the file, or of the batch's input */
+	const char *file_name; /* ... and its name */
 	const char *custom_id;
-	int64_t row;	  /* of the input, from 1 */
-	int64_t age_ms;	  /* since the object was created */
+	int64_t row;      /* of the input, from 1 */
+	int64_t age_ms;   /* since the object was created */
 	int64_t ended_ms; /* since the batch ended; -1: it did not */
-	int64_t size;	  /* bytes of an upload */
+	int64_t size;     /* bytes of an upload */
 	int64_t now_ms;
 	const char *range; /* the header of that name */
-	bool is_paged;	   /* the query has "after" */
+	bool is_paged;     /* the query has "after" */
 };
 
 struct script *script_new(uint64_t seed);
@@ -64,15 +64,17 @@ void script_free(struct script *script);
 /* Forgets all rules. */
 void script_clear(struct script *script);
 
-/* Adds the rules of a text, all or none. 0 or -EINVAL with a sentence that says which rule is wrong. */
+/* Adds the rules of a text, all or none. 0 or -EINVAL with a sentence that says which rule is
+ * wrong. */
 int script_add(struct script *script, const char *json, size_t size, struct error *err);
 
 /* Whether there is any rule for a stage. */
 bool script_has(const struct script *script, enum stage stage);
 
-/* The next rule behind previous (NULL: the first) that fires at this stage for this subject, or NULL. */
-const struct rule *script_next(struct script *script, enum stage stage, const struct subject *subject,
-			       const struct rule *previous);
+/* The next rule behind previous (NULL: the first) that fires at this stage for this subject, or
+ * NULL. */
+const struct rule *script_next(struct script *script, enum stage stage,
+			       const struct subject *subject, const struct rule *previous);
 
 /* Each rule with how often it matched ("seen") and fired, as an array; the caller puts it. */
 struct json_object *script_report(const struct script *script);

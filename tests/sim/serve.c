@@ -12,22 +12,27 @@
 
 enum { MAX_BODY = 4 << 20, CONNECTION_MEMORY = 1 << 20 };
 
+struct visit;
+
 struct serve {
 	struct loop *loop;
 	struct sim *sim;
 	struct server *server;
+	struct visit *waiting; /* GET /sim/wait, not answered yet; linked by next_waiting */
 };
 
 /* One exchange. */
 struct visit {
 	struct serve *serve;
 	struct exchange *exchange;
-	struct loop_timer *timer; /* a delay, or a stall */
+	struct loop_timer *timer; /* a delay, a stall, or the end of a wait */
 	bool is_form, is_too_long, is_answered, has_stalled;
 	struct sim_form form;
 	struct buffer body;
 	struct sim_answer answer;
 	size_t sent;
+	struct visit *next_waiting;
+	int64_t calls_wanted;
 };
 
 static void release_blob(void *blob)
@@ -94,11 +99,67 @@ static void answer_now(struct visit *visit)
 				     blob_ref(answer->body));
 }
 
+static void stop_waiting(struct visit *visit)
+{
+	struct visit **link = &visit->serve->waiting;
+
+	while (*link && *link != visit)
+		link = &(*link)->next_waiting;
+	if (*link)
+		*link = visit->next_waiting;
+	visit->calls_wanted = 0;
+	loop_timer_clear(visit->timer);
+}
+
+static void answer_wait(struct visit *visit, int status, const char *text)
+{
+	stop_waiting(visit);
+	visit->is_answered = true;
+	exchange_reply(visit->exchange, status, "application/json", text, strlen(text));
+}
+
+/* Answers those whose calls have come. */
+static void look_after_waiting(struct serve *serve)
+{
+	struct visit *next;
+
+	for (struct visit *visit = serve->waiting; visit; visit = next) {
+		next = visit->next_waiting;
+		if (sim_calls(serve->sim, exchange_query(visit->exchange, "call")) >= visit->calls_wanted)
+			answer_wait(visit, 200, "{\"ok\":true}");
+	}
+}
+
+static int64_t query_number(const struct visit *visit, const char *name, int64_t otherwise)
+{
+	const char *text = exchange_query(visit->exchange, name);
+
+	return text ? strtoll(text, NULL, 10) : otherwise;
+}
+
+/* A test waits here until a call has come so often, and needs no sleep. */
+static void begin_wait(struct visit *visit)
+{
+	const char *call = exchange_query(visit->exchange, "call");
+
+	if (!call || sim_calls(visit->serve->sim, call) < 0) {
+		answer_wait(visit, 400, "{\"error\":{\"message\":\"There is no such call.\"}}");
+		return;
+	}
+	visit->calls_wanted = query_number(visit, "count", 1);
+	visit->next_waiting = visit->serve->waiting;
+	visit->serve->waiting = visit;
+	loop_timer_set(visit->timer, query_number(visit, "timeout_ms", 10000));
+	look_after_waiting(visit->serve);
+}
+
 static void on_due(void *context)
 {
 	struct visit *visit = context;
 
-	if (visit->is_answered)
+	if (visit->calls_wanted)
+		answer_wait(visit, 504, "{\"error\":{\"message\":\"The call did not come.\"}}");
+	else if (visit->is_answered)
 		exchange_wake(visit->exchange);
 	else
 		answer_now(visit);
@@ -169,7 +230,12 @@ static void on_complete(struct exchange *exchange, void *context)
 		exchange_reply(exchange, 413, "application/json", too_long, sizeof(too_long) - 1);
 		return;
 	}
+	if (!strcmp(request.path, "/sim/wait")) {
+		begin_wait(visit);
+		return;
+	}
 	sim_call(visit->serve->sim, &request, &visit->answer);
+	look_after_waiting(visit->serve);
 	if (visit->answer.delay_ms > 0)
 		loop_timer_set(visit->timer, visit->answer.delay_ms);
 	else
@@ -184,6 +250,8 @@ static void on_close(struct exchange *exchange, bool is_delivered, void *context
 	(void)context;
 	if (!visit)
 		return;
+	if (visit->calls_wanted)
+		stop_waiting(visit);
 	loop_timer_free(visit->timer);
 	sim_form_release(&visit->form);
 	buffer_release(&visit->body);
@@ -196,10 +264,14 @@ int serve_new(struct loop *loop, struct sim *sim, const int *fds, size_t count,
 {
 	auto_free struct serve *serve = xcalloc(1, sizeof(*serve));
 	const struct server_callbacks callbacks = {
-		.on_headers = on_headers, .on_part = on_part, .on_body = on_body,
-		.on_complete = on_complete, .on_close = on_close, .context = serve,
+		.on_headers = on_headers,
+		.on_part = on_part,
+		.on_body = on_body,
+		.on_complete = on_complete,
+		.on_close = on_close,
+		.context = serve,
 	};
-	const struct server_limits limits = { .memory_per_connection = CONNECTION_MEMORY };
+	const struct server_limits limits = {.memory_per_connection = CONNECTION_MEMORY};
 	int error;
 
 	serve->loop = loop;

@@ -51,14 +51,14 @@ struct batch {
 	enum status status;
 	int64_t created_ms;
 	int64_t since_ms[STATUS_COUNT]; /* when it came into each status; 0: never */
-	bool was_finalizing;		/* when the cancel came: too late */
+	bool was_finalizing;            /* when the cancel came: too late */
 	struct json_object *errors;
 	char *model;
 	struct row *rows;
 	uint32_t *order; /* in which they are worked off */
 	size_t count;
 	size_t done, failed; /* final, once it ended */
-	int64_t tokens;	     /* enqueued, while it lives */
+	int64_t tokens;      /* enqueued until it ends */
 	struct answer_usage usage;
 	char *output_file_id, *error_file_id;
 };
@@ -74,7 +74,7 @@ struct sim {
 	int64_t (*clock)(void *context);
 	void *context;
 	int64_t ahead_ms; /* how far the clock was pushed */
-	int64_t now_ms;	  /* of the call under way */
+	int64_t now_ms;   /* of the call under way */
 	uint64_t dice;
 	uint64_t serial; /* of calls, for x-request-id */
 	struct script *script;
@@ -159,6 +159,9 @@ void batches_free(struct sim *sim);
 
 /* Brings all batches to sim->now_ms. */
 void course_step(struct sim *sim);
+
+/* A batch is new, or its status was changed from outside. */
+void course_touch(struct sim *sim, const struct batch *batch);
 
 /* How many requests of a batch in progress are done at a time. */
 size_t course_done(const struct batch *batch, int64_t now_ms);

@@ -56,8 +56,7 @@ size_t table_add(struct table *table, const void *key, size_t size, bool *ret_is
 	*ret_is_new = !table->slots[slot];
 	if (*ret_is_new) {
 		table->entries[table->count++] = (struct table_entry){
-			.hash = hash, .offset = table->keys.size, .size = size
-		};
+			.hash = hash, .offset = table->keys.size, .size = size};
 		buffer_add(&table->keys, key, size);
 		table->slots[slot] = (uint32_t)table->count;
 	}
@@ -85,5 +84,5 @@ void table_release(struct table *table)
 	free(table->entries);
 	free(table->slots);
 	buffer_release(&table->keys);
-	*table = (struct table){ 0 };
+	*table = (struct table){0};
 }

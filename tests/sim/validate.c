@@ -62,7 +62,7 @@ static const struct line_value *value_at(const struct line *line, size_t offset)
 
 static struct verdict refuse(const char *code, const char *param, char *message)
 {
-	return (struct verdict){ .code = code, .param = param, .message = message };
+	return (struct verdict){.code = code, .param = param, .message = message};
 }
 
 static struct verdict check_members(const struct line *line)
@@ -71,15 +71,15 @@ static struct verdict check_members(const struct line *line)
 		const struct line_value *value = value_at(line, needs[i].offset);
 
 		if (value->kind == LINE_ABSENT)
-			return refuse("missing_required_parameter", needs[i].name,
-				      xasprintf("Missing required parameter: '%s'.",
-						needs[i].name));
+			return refuse(
+				"missing_required_parameter", needs[i].name,
+				xasprintf("Missing required parameter: '%s'.", needs[i].name));
 		if (value->kind != needs[i].kind)
 			return refuse("invalid_type", needs[i].name,
 				      xasprintf("Invalid type for '%s': expected %s.",
 						needs[i].name, needs[i].type));
 	}
-	return (struct verdict){ 0 };
+	return (struct verdict){0};
 }
 
 static struct verdict check_body(const struct reading *reading, const struct line *line)
@@ -94,15 +94,15 @@ static struct verdict check_body(const struct reading *reading, const struct lin
 			      xstrdup("Model parameter is required."));
 	if (demand && value_at(line, demand->offset)->kind == LINE_ABSENT)
 		return refuse("missing_required_parameter",
-			      demand->offset == offsetof(struct line, messages) ? "body.messages" :
-			      demand->offset == offsetof(struct line, input)	? "body.input" :
-										  "body.prompt",
+			      demand->offset == offsetof(struct line, messages) ? "body.messages"
+			      : demand->offset == offsetof(struct line, input)  ? "body.input"
+										: "body.prompt",
 			      xasprintf("Missing required parameter: '%s'.", demand->member));
 	if (line->stream.kind == LINE_TRUE)
 		return refuse("streaming_unsupported", "body.stream",
 			      xasprintf("%s: Streaming is not supported in the Batch API.",
 					demand ? demand->title : "Images"));
-	return (struct verdict){ 0 };
+	return (struct verdict){0};
 }
 
 static struct verdict check_model(struct reading *reading, const struct line *line)
@@ -112,15 +112,17 @@ static struct verdict check_model(struct reading *reading, const struct line *li
 	if (!strncmp(model, "nonexistent", 11))
 		return refuse("model_not_found", "body.model",
 			      xasprintf("The provided model '%s' is not supported by the Batch "
-					"API.", model));
+					"API.",
+					model));
 	if (!reading->batch->model)
 		reading->batch->model = take(model);
 	else if (strcmp(reading->batch->model, model))
 		return refuse("mismatched_model", "body.model",
 			      xasprintf("The model '%s' for this request does not match the rest "
 					"of the batch. Each batch must contain requests for a "
-					"single model.", model));
-	return (struct verdict){ 0 };
+					"single model.",
+					model));
+	return (struct verdict){0};
 }
 
 static struct verdict check_id(struct reading *reading, const struct line *line)
@@ -130,11 +132,12 @@ static struct verdict check_id(struct reading *reading, const struct line *line)
 
 	(void)table_add(&reading->ids, id, line_decode(&line->custom_id, id), &is_new);
 	if (is_new)
-		return (struct verdict){ 0 };
+		return (struct verdict){0};
 	return refuse("duplicate_custom_id", "custom_id",
 		      xasprintf("The custom_id '%s' for this request is a duplicate of another "
 				"request. The custom_id parameter must be unique for each request "
-				"in a batch.", id));
+				"in a batch.",
+				id));
 }
 
 static struct verdict check_line(struct reading *reading, const struct line *line)
@@ -147,8 +150,9 @@ static struct verdict check_line(struct reading *reading, const struct line *lin
 		return refuse("invalid_value", "method",
 			      xstrdup("Invalid value for 'method': value must be 'POST'."));
 	if (!line_is(&line->url, reading->batch->endpoint))
-		return refuse("invalid_url", "url", xstrdup("The URL provided for this request does "
-							    "not match the batch endpoint."));
+		return refuse("invalid_url", "url",
+			      xstrdup("The URL provided for this request does "
+				      "not match the batch endpoint."));
 	verdict = check_body(reading, line);
 	if (!verdict.code)
 		verdict = check_id(reading, line);
@@ -177,7 +181,7 @@ static void add_row(struct reading *reading, const struct line *line, const char
 						    sizeof(*sim->request_counts));
 	}
 	if (is_new)
-		sim->request_counts[number] = (struct request_count){ 0 };
+		sim->request_counts[number] = (struct request_count){0};
 	batch->rows[batch->count++] = (struct row){
 		.offset = (size_t)(text - batch->input->data),
 		.size = (uint32_t)size,
@@ -228,7 +232,7 @@ static char *with_commas(int64_t number)
 {
 	auto_free char *plain = xasprintf("%lld", (long long)number);
 	size_t size = strlen(plain);
-	struct buffer text = { 0 };
+	struct buffer text = {0};
 
 	for (size_t i = 0; i < size; i++) {
 		if (i && (size - i) % 3 == 0)
@@ -269,11 +273,13 @@ static void check_limits(const struct reading *reading)
 				   NULL, 0);
 	} else if (reading->number > max_requests) {
 		message = xasprintf("The number of requests in the input file exceeds the limit of "
-				    "%lld.", (long long)max_requests);
+				    "%lld.",
+				    (long long)max_requests);
 		validate_add_error(batch, "too_many_tasks", message, NULL, 0);
 	} else if (!strcmp(batch->endpoint, "/v1/embeddings") && reading->inputs > max_inputs) {
 		message = xasprintf("The number of embedding inputs in the input file exceeds the "
-				    "limit of %lld.", (long long)max_inputs);
+				    "limit of %lld.",
+				    (long long)max_inputs);
 		validate_add_error(batch, "too_many_tasks", message, NULL, 0);
 	} else if (config->enqueued_token_limit &&
 		   enqueued_tokens(reading->sim, batch->model) + batch->tokens >
@@ -309,17 +315,18 @@ void validate_add_error(struct batch *batch, const char *code, const char *messa
 
 void validate_input(struct sim *sim, struct batch *batch)
 {
-	struct reading reading = { .sim = sim, .batch = batch };
+	struct reading reading = {.sim = sim, .batch = batch};
 	auto_free char *message = NULL;
 
 	if (batch->plan.code && !batch->plan.fails_running) {
-		validate_add_error(batch, batch->plan.code, batch->plan.message,
-				   batch->plan.param, batch->plan.line);
+		validate_add_error(batch, batch->plan.code, batch->plan.message, batch->plan.param,
+				   batch->plan.line);
 		return;
 	}
 	if (!batch->input) {
 		message = xasprintf("Cannot find file %s, or organization org-sim does not have "
-				    "access to it.", batch->input_file_id);
+				    "access to it.",
+				    batch->input_file_id);
 		validate_add_error(batch, "invalid_request", message, "file_id", 0);
 		return;
 	}

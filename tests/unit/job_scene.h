@@ -36,7 +36,8 @@ struct scene {
 	int64_t rows;
 };
 
-static int scene_remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+static int scene_remove_one(const char *path, const struct stat *status, int type,
+			    struct FTW *place)
 {
 	(void)status, (void)type, (void)place;
 	return remove(path);
@@ -47,8 +48,9 @@ static inline void scene_begin(struct scene *scene)
 	const char *place = getenv("TMPDIR");
 	auto_free char *path = NULL;
 
-	*scene = (struct scene){ .job = { .id = SCENE_JOB } };
-	(void)snprintf(scene->folder, sizeof(scene->folder), "%.40s/batchd-XXXXXX", place ? place : "/tmp");
+	*scene = (struct scene){.job = {.id = SCENE_JOB}};
+	(void)snprintf(scene->folder, sizeof(scene->folder), "%.40s/batchd-XXXXXX",
+		       place ? place : "/tmp");
 	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(scene->folder));
 	path = xasprintf("%s/batchd.db", scene->folder);
 	CU_ASSERT_EQUAL_FATAL(spool_open(scene->folder, &scene->spool, NULL), 0);
@@ -72,7 +74,8 @@ static inline void scene_keep(struct scene *scene, const char *name, const void 
 	CU_ASSERT_EQUAL_FATAL(vault_keep_record(writer, SCENE_JOB, name, NULL), 0);
 }
 
-static inline void scene_download(struct scene *scene, int64_t shard, const char *suffix, const char *text)
+static inline void scene_download(struct scene *scene, int64_t shard, const char *suffix,
+				  const char *text)
 {
 	auto_free char *name = rows_download_name(shard, suffix);
 
@@ -118,7 +121,8 @@ static inline struct record_row scene_row(const char *input, size_t offset, size
 		.wire_length = (uint32_t)size + 1,
 		.id_at = (uint32_t)request.custom_id.at,
 		.id_length = (uint32_t)request.custom_id.size,
-		.id_hash = hash_keyed(SCENE_KEY, id, scan_decode(input + offset, request.custom_id, id)),
+		.id_hash = hash_keyed(SCENE_KEY, id,
+				      scan_decode(input + offset, request.custom_id, id)),
 	};
 }
 
@@ -126,7 +130,7 @@ static inline struct record_row scene_row(const char *input, size_t offset, size
 static inline void scene_input(struct scene *scene, const char *input)
 {
 	struct vault_writer *writer = vault_writer_new(scene->vault, VAULT_FILE_LIMIT);
-	struct store_file file = { .purpose = (char *)(uintptr_t) "batch", .bytes = 1 };
+	struct store_file file = {.purpose = (char *)(uintptr_t) "batch", .bytes = 1};
 	struct rows_writer rows;
 
 	scene->job.input_file = store_file_add(scene->store, &file);
@@ -149,18 +153,20 @@ static inline void scene_input(struct scene *scene, const char *input)
 /* An input of requests with these ids, as written between the quotes; the list ends with NULL. */
 static inline void scene_ids(struct scene *scene, const char *const *ids)
 {
-	auto_buffer input = { 0 };
+	auto_buffer input = {0};
 
 	for (; *ids; ids++)
 		buffer_add_format(&input,
-				  "{\"custom_id\":\"%s\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+				  "{\"custom_id\":\"%s\",\"method\":\"POST\",\"url\":\"/v1/chat/"
+				  "completions\","
 				  "\"body\":{\"model\":\"m\"}}\n",
 				  *ids);
 	scene_input(scene, buffer_text(&input));
 }
 
 /* Puts every step-th row, from first on, below end, into a shard. */
-static inline void scene_members(struct scene *scene, int64_t shard, int64_t first, int64_t end, int64_t step)
+static inline void scene_members(struct scene *scene, int64_t shard, int64_t first, int64_t end,
+				 int64_t step)
 {
 	auto_free char *name = rows_members_name(shard);
 	struct rows_writer rows;
@@ -168,7 +174,7 @@ static inline void scene_members(struct scene *scene, int64_t shard, int64_t fir
 	rows_writer_init(&rows, scene->vault, RECORD_MEMBERS);
 	for (int64_t i = first; i < end; i += step)
 		CU_ASSERT_EQUAL_FATAL(
-			rows_write(&rows, &(struct record_member){ .row = (uint32_t)i }, NULL), 0);
+			rows_write(&rows, &(struct record_member){.row = (uint32_t)i}, NULL), 0);
 	CU_ASSERT_EQUAL_FATAL(rows_writer_keep(&rows, SCENE_JOB, name, NULL), 0);
 	rows_writer_release(&rows);
 }

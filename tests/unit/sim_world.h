@@ -87,8 +87,14 @@ static inline int world_send(struct world *world, const char *method, const char
 {
 	char path[8192];
 	struct sim_request request = {
-		.method = method, .path = path, .query = world_query, .header = world_header,
-		.context = world, .body = body, .size = body ? strlen(body) : 0, .form = form,
+		.method = method,
+		.path = path,
+		.query = world_query,
+		.header = world_header,
+		.context = world,
+		.body = body,
+		.size = body ? strlen(body) : 0,
+		.form = form,
 	};
 
 	(void)snprintf(world->target, sizeof(world->target), "%s", target);
@@ -122,10 +128,10 @@ static inline struct json_object *world_get(const struct world *world, const cha
 	char *rest = copy, *name;
 
 	while (at && (name = strsep(&rest, ".")))
-		at = json_object_is_type(at, json_type_array) ?
-			     json_object_array_get_idx(at, (size_t)atoi(name)) :
-		     json_object_is_type(at, json_type_object) ? json_object_object_get(at, name) :
-								 NULL;
+		at = json_object_is_type(at, json_type_array)
+			     ? json_object_array_get_idx(at, (size_t)atoi(name))
+		     : json_object_is_type(at, json_type_object) ? json_object_object_get(at, name)
+								 : NULL;
 	return at;
 }
 
@@ -157,7 +163,7 @@ static inline const char *world_header_of(const struct world *world, const char 
 /* Uploads a file for batches, and keeps its id in world->file. */
 static inline int world_upload(struct world *world, const char *name, const char *text)
 {
-	struct sim_form form = { 0 };
+	struct sim_form form = {0};
 	size_t half = strlen(text) / 2;
 	int status;
 
@@ -175,9 +181,9 @@ static inline int world_upload(struct world *world, const char *name, const char
 /* Makes a batch of world->file, and keeps its id in world->batch. */
 static inline int world_create(struct world *world, const char *endpoint, const char *more)
 {
-	auto_free char *body =
-		xasprintf("{\"input_file_id\":\"%s\",\"endpoint\":\"%s\","
-			  "\"completion_window\":\"24h\"%s}", world->file, endpoint, more);
+	auto_free char *body = xasprintf("{\"input_file_id\":\"%s\",\"endpoint\":\"%s\","
+					 "\"completion_window\":\"24h\"%s}",
+					 world->file, endpoint, more);
 	int status = world_send(world, "POST", "/v1/batches", body, NULL);
 
 	if (status == 200)
@@ -188,13 +194,14 @@ static inline int world_create(struct world *world, const char *endpoint, const 
 /* count chat requests, "r-1" and so on. The caller frees. */
 static inline char *world_lines(size_t count)
 {
-	struct buffer text = { 0 };
+	struct buffer text = {0};
 
 	for (size_t i = 1; i <= count; i++)
 		buffer_add_format(&text,
 				  "{\"custom_id\":\"r-%zu\",\"method\":\"POST\",\"url\":"
 				  "\"/v1/chat/completions\",\"body\":{\"model\":\"m\",\"messages\":"
-				  "[{\"role\":\"user\",\"content\":\"number %zu\"}]}}\n", i, i);
+				  "[{\"role\":\"user\",\"content\":\"number %zu\"}]}}\n",
+				  i, i);
 	(void)buffer_text(&text);
 	return text.data;
 }

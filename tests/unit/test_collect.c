@@ -16,17 +16,20 @@ static uint64_t chosen_hash(uint64_t key, const void *bytes, size_t size)
 
 #include "tests/unit/job_scene.h"
 
-#define OK "\"response\":{\"status_code\":200,\"body\":{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2}}}}"
-#define BAD "\"response\":{\"status_code\":400,\"body\":{\"error\":{\"message\":\"no\"}}}}"
-#define BUSY "\"response\":{\"status_code\":429,\"body\":{\"error\":{\"message\":\"slow\"}}}}"
-#define EXPIRED "\"response\":null,\"error\":{\"code\":\"batch_expired\",\"message\":\"late\"}}"
-#define CANCELLED "\"response\":null,\"error\":{\"code\":\"batch_cancelled\",\"message\":\"stop\"}}"
+#define OK                                                                                         \
+	"\"response\":{\"status_code\":200,\"body\":{\"usage\":{\"prompt_tokens\":3,\"completion_" \
+	"tokens\":2}}}}"
+#define BAD            "\"response\":{\"status_code\":400,\"body\":{\"error\":{\"message\":\"no\"}}}}"
+#define BUSY           "\"response\":{\"status_code\":429,\"body\":{\"error\":{\"message\":\"slow\"}}}}"
+#define EXPIRED        "\"response\":null,\"error\":{\"code\":\"batch_expired\",\"message\":\"late\"}}"
+#define CANCELLED      "\"response\":null,\"error\":{\"code\":\"batch_cancelled\",\"message\":\"stop\"}}"
 #define LINE(id, rest) "{\"custom_id\":\"" id "\"," rest "\n"
 
 static struct scene scene;
-static const struct shard first_try = { .number = 1, .attempt = 1 };
-static const struct collect_plan plan = { .id_key = SCENE_KEY, .end = COLLECT_COMPLETED, .max_attempts = 3 };
-static const char *const abc[] = { "a", "b", "c", NULL };
+static const struct shard first_try = {.number = 1, .attempt = 1};
+static const struct collect_plan plan = {
+	.id_key = SCENE_KEY, .end = COLLECT_COMPLETED, .max_attempts = 3};
+static const char *const abc[] = {"a", "b", "c", NULL};
 
 /* Begins with a job of these ids, all in shard 1. */
 static void begin(const char *const *ids)
@@ -41,9 +44,10 @@ static void end(void)
 	scene_end(&scene);
 }
 
-static int run(const struct shard *shard, const struct collect_plan *how, struct collect **ret_collect)
+static int run(const struct shard *shard, const struct collect_plan *how,
+	       struct collect **ret_collect)
 {
-	struct error err = { 0 };
+	struct error err = {0};
 	int r = collect_new(scene.vault, &scene.job, shard, how, ret_collect, &err);
 
 	if (r)
@@ -66,8 +70,8 @@ static struct collect_result collected(const struct shard *shard, const struct c
 
 	CU_ASSERT_EQUAL_FATAL(run(shard, how, &collect), 0);
 	result = *collect_result(collect);
-	CU_ASSERT_EQUAL(result.ok + result.failed + result.cancelled + result.expired + result.missing +
-				result.again[0] + result.again[1],
+	CU_ASSERT_EQUAL(result.ok + result.failed + result.cancelled + result.expired +
+				result.missing + result.again[0] + result.again[1],
 			(int64_t)collect->count);
 	CU_ASSERT_EQUAL_FATAL(collect_keep(collect, 7, NULL), 0);
 	collect_free(collect);
@@ -76,8 +80,8 @@ static struct collect_result collected(const struct shard *shard, const struct c
 
 static struct record_outcome outcome(int64_t number)
 {
-	struct record_outcome ret = { 0 };
-	auto_rows rows = { 0 };
+	struct record_outcome ret = {0};
+	auto_rows rows = {0};
 
 	CU_ASSERT_EQUAL_FATAL(
 		rows_open(&rows, scene.vault, SCENE_JOB, "shard-1.done", RECORD_OUTCOMES, NULL), 0);
@@ -100,7 +104,7 @@ static bool has_line(int64_t number, const char *suffix, const char *text)
 static bool has_members(int64_t shard, const uint32_t *rows, int64_t count)
 {
 	auto_free char *name = rows_members_name(shard);
-	auto_rows reader = { 0 };
+	auto_rows reader = {0};
 
 	if (rows_open(&reader, scene.vault, SCENE_JOB, name, RECORD_MEMBERS, NULL))
 		return false;
@@ -192,10 +196,10 @@ static const struct {
 
 static void gives_every_row_the_outcome_of_its_answer_and_its_batch(void)
 {
-	static const char *const ids[] = { "a", NULL };
+	static const char *const ids[] = {"a", NULL};
 
 	for (size_t i = 0; i < ARRAY_SIZE(fates); i++) {
-		struct shard shard = { .number = 1, .attempt = fates[i].attempt };
+		struct shard shard = {.number = 1, .attempt = fates[i].attempt};
 		struct collect_plan how = plan;
 
 		how.end = fates[i].end;
@@ -222,8 +226,10 @@ static void counts_what_is_twice_unknown_and_unreadable(void)
 
 	begin(abc);
 	scene_download(&scene, 1, "out",
-		       LINE("a", OK) LINE("a", OK) "\n\r\n  \nnot json\n{\"id\":1}\n[]\n" LINE("z", OK)
-			       LINE("", OK) LINE("A", OK) "{\"custom_id\":5}\n" LINE("b", OK) "{\"custom_id\":\"c\"");
+		       LINE("a", OK)
+			       LINE("a", OK) "\n\r\n  \nnot json\n{\"id\":1}\n[]\n" LINE("z", OK)
+				       LINE("", OK) LINE("A", OK) "{\"custom_id\":5}\n" LINE(
+					       "b", OK) "{\"custom_id\":\"c\"");
 	scene_download(&scene, 1, "err", LINE("a", BAD));
 	result = collected(&first_try, &plan);
 	CU_ASSERT_EQUAL(result.ok, 2);
@@ -261,8 +267,9 @@ static const struct {
 static void compares_ids_by_what_they_mean(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(spellings); i++) {
-		const char *ids[] = { spellings[i].asked, NULL };
-		auto_free char *line = xasprintf("{\"custom_id\":\"%s\"," OK "\n", spellings[i].answered);
+		const char *ids[] = {spellings[i].asked, NULL};
+		auto_free char *line =
+			xasprintf("{\"custom_id\":\"%s\"," OK "\n", spellings[i].answered);
 		struct collect_result result;
 
 		begin(ids);
@@ -277,8 +284,8 @@ static void compares_ids_by_what_they_mean(void)
 static void finds_the_longest_ids_and_outlives_longer_ones(void)
 {
 	auto_free char *longest = xcalloc(1, REQUEST_MAX_CUSTOM_ID + 1);
-	auto_buffer text = { 0 };
-	const char *ids[] = { longest, NULL };
+	auto_buffer text = {0};
+	const char *ids[] = {longest, NULL};
 	struct collect_result result;
 
 	memset(longest, 'x', REQUEST_MAX_CUSTOM_ID);
@@ -301,8 +308,8 @@ static void never_takes_equal_hashes_for_equal_ids(void)
 {
 	enum { COUNT = 300 };
 	char texts[COUNT][16];
-	const char *ids[COUNT + 1] = { NULL };
-	auto_buffer out = { 0 };
+	const char *ids[COUNT + 1] = {NULL};
+	auto_buffer out = {0};
 	struct collect_result result;
 
 	for (uint64_t values = 1; values <= 3; values += 2) {
@@ -337,7 +344,8 @@ static void leaves_carriage_returns_out_of_the_lines(void)
 {
 	begin(abc);
 	scene_download(&scene, 1, "out",
-		       "{\"custom_id\":\"a\"," OK "\r\n\r\n{\"custom_id\":\"b\"," OK "\r\r\n{\"custom_id\":\"c\"," OK "\r");
+		       "{\"custom_id\":\"a\"," OK "\r\n\r\n{\"custom_id\":\"b\"," OK
+		       "\r\r\n{\"custom_id\":\"c\"," OK "\r");
 	CU_ASSERT_EQUAL(collected(&first_try, &plan).ok, 3);
 	CU_ASSERT(has_line(0, "out", "{\"custom_id\":\"a\"," OK));
 	CU_ASSERT(has_line(1, "out", "{\"custom_id\":\"b\"," OK));
@@ -347,30 +355,32 @@ static void leaves_carriage_returns_out_of_the_lines(void)
 
 static void deals_rows_to_try_again_to_new_shards(void)
 {
-	static const char *const ids[] = { "a", "b", "c", "d", "e", NULL };
+	static const char *const ids[] = {"a", "b", "c", "d", "e", NULL};
 	struct collect_result result;
 	struct collect_plan how = plan;
-	int64_t line = (int64_t)strlen("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
-				       "\"body\":{\"model\":\"m\"}}\n");
+	int64_t line = (int64_t)strlen(
+		"{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+		"\"body\":{\"model\":\"m\"}}\n");
 
 	how.end = COLLECT_EXPIRED;
 	begin(ids);
-	scene_download(&scene, 1, "err", LINE("e", BUSY) LINE("c", BAD) LINE("b", BUSY) LINE("d", EXPIRED));
+	scene_download(&scene, 1, "err",
+		       LINE("e", BUSY) LINE("c", BAD) LINE("b", BUSY) LINE("d", EXPIRED));
 	result = collected(&first_try, &how);
 	CU_ASSERT_EQUAL(result.again[0], 2);
 	CU_ASSERT_EQUAL(result.again[1], 2);
 	CU_ASSERT_EQUAL(result.again_bytes[0], 2 * line);
 	CU_ASSERT_EQUAL(result.again_bytes[1], 2 * line);
 	CU_ASSERT_EQUAL(result.failed, 1);
-	CU_ASSERT(has_members(7, (const uint32_t[]){ 0, 3 }, 2));
-	CU_ASSERT(has_members(8, (const uint32_t[]){ 1, 4 }, 2));
+	CU_ASSERT(has_members(7, (const uint32_t[]){0, 3}, 2));
+	CU_ASSERT(has_members(8, (const uint32_t[]){1, 4}, 2));
 	CU_ASSERT(!is_there("shard-9.rows"));
 	end();
 	/* None without cost: those with cost get the first number. */
 	begin(ids);
 	scene_download(&scene, 1, "err", LINE("e", BUSY));
 	(void)collected(&first_try, &plan);
-	CU_ASSERT(has_members(7, (const uint32_t[]){ 4 }, 1));
+	CU_ASSERT(has_members(7, (const uint32_t[]){4}, 1));
 	CU_ASSERT(!is_there("shard-8.rows"));
 	end();
 }
@@ -397,7 +407,7 @@ static void knows_only_the_rows_of_its_shard(void)
 
 static void writes_the_same_bytes_when_done_again(void)
 {
-	size_t sizes[2] = { 0 };
+	size_t sizes[2] = {0};
 	char *bytes[2];
 
 	begin(abc);
@@ -416,7 +426,7 @@ static void writes_the_same_bytes_when_done_again(void)
 /* Every bit that can turn in a record is either noticed, or does not matter. */
 static void refuses_damaged_records(void)
 {
-	static const char *const names[] = { "rows", "shard-1.rows" };
+	static const char *const names[] = {"rows", "shard-1.rows"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		size_t size = 0;
@@ -449,25 +459,26 @@ static void refuses_members_that_cannot_be(void)
 	/* The same row twice. */
 	rows_writer_init(&rows, scene.vault, RECORD_MEMBERS);
 	for (int i = 0; i < 2; i++)
-		CU_ASSERT_EQUAL(rows_write(&rows, &(struct record_member){ .row = 1 }, NULL), 0);
+		CU_ASSERT_EQUAL(rows_write(&rows, &(struct record_member){.row = 1}, NULL), 0);
 	CU_ASSERT_EQUAL(rows_writer_keep(&rows, SCENE_JOB, "shard-1.rows", NULL), 0);
 	rows_writer_release(&rows);
 	CU_ASSERT_EQUAL(run(&first_try, &plan, &collect), -EUCLEAN);
 	/* More rows than the job. */
 	scene_members(&scene, 1, 0, 4, 1);
 	CU_ASSERT_EQUAL(run(&first_try, &plan, &collect), -EUCLEAN);
-	CU_ASSERT_EQUAL(run(&(struct shard){ .number = 2, .attempt = 1 }, &plan, &collect), -ENOENT);
+	CU_ASSERT_EQUAL(run(&(struct shard){.number = 2, .attempt = 1}, &plan, &collect), -ENOENT);
 	end();
 }
 
-/* An input that changed under its index: an id that means another, one that is no string any more, one cut off. */
+/* An input that changed under its index: an id that means another, one that is no string any more,
+ * one cut off. */
 static void refuses_an_input_that_changed(void)
 {
-	static const char *const ids[] = { "abc", NULL };
+	static const char *const ids[] = {"abc", NULL};
 	static const struct {
 		const char *name;
 		const char *written;
-	} changes[] = { { "another id", "abd" }, { "a quote", "a\"c" }, { "a control character", "a\nc" } };
+	} changes[] = {{"another id", "abd"}, {"a quote", "a\"c"}, {"a control character", "a\nc"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
 		auto_free char *input = xasprintf("{\"custom_id\":\"%s\"}\n", changes[i].written);
@@ -478,7 +489,7 @@ static void refuses_an_input_that_changed(void)
 		scene_download(&scene, 1, "out", LINE("abc", OK));
 		writer = vault_writer_new(scene.vault, VAULT_FILE_LIMIT);
 		scene.job.input_file = store_file_add(
-			scene.store, &(struct store_file){ .purpose = (char *)(uintptr_t) "batch" });
+			scene.store, &(struct store_file){.purpose = (char *)(uintptr_t) "batch"});
 		CU_ASSERT_EQUAL(vault_write(writer, input, strlen(input), NULL), 0);
 		CU_ASSERT_EQUAL(vault_keep_file(writer, scene.job.input_file, NULL), 0);
 		CHECK_ROW(changes[i].name, run(&first_try, &plan, &collect) == -EUCLEAN);
@@ -491,8 +502,8 @@ static void reads_lines_of_every_size(void)
 {
 	enum { COUNT = 24 };
 	char texts[COUNT][16];
-	const char *ids[COUNT + 1] = { NULL };
-	auto_buffer out = { 0 };
+	const char *ids[COUNT + 1] = {NULL};
+	auto_buffer out = {0};
 
 	for (size_t i = 0; i < COUNT; i++) {
 		(void)snprintf(texts[i], sizeof(texts[i]), "id-%zu", i);
@@ -503,7 +514,8 @@ static void reads_lines_of_every_size(void)
 		size_t padding = (size_t)1 << i;
 
 		padding += 100 * (i % 3);
-		buffer_add_format(&out, "{\"custom_id\":\"id-%zu\",\"x\":\"%*s\"," OK "\n", i, (int)padding, "");
+		buffer_add_format(&out, "{\"custom_id\":\"id-%zu\",\"x\":\"%*s\"," OK "\n", i,
+				  (int)padding, "");
 	}
 	scene_keep(&scene, "shard-1.out", out.data, out.size);
 	CU_ASSERT_EQUAL(collected(&first_try, &plan).ok, COUNT);

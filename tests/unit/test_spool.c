@@ -98,7 +98,7 @@ static size_t count_drafts(void)
 
 static void makes_its_folders_for_nobody_else(void)
 {
-	static const char *const folders[] = { "", "files", "jobs", "tmp" };
+	static const char *const folders[] = {"", "files", "jobs", "tmp"};
 	auto_free char *inner = NULL;
 
 	make_folder();
@@ -107,7 +107,7 @@ static void makes_its_folders_for_nobody_else(void)
 	CU_ASSERT_STRING_EQUAL(spool_folder(spool), inner);
 	for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
 		auto_free char *path = xasprintf("%s/%s", inner, folders[i]);
-		struct stat status = { 0 };
+		struct stat status = {0};
 
 		CU_ASSERT_EQUAL(stat(path, &status), 0);
 		CHECK_ROW(path, status.st_mode == (S_IFDIR | 0700));
@@ -118,7 +118,7 @@ static void makes_its_folders_for_nobody_else(void)
 
 static void refuses_a_second_daemon(void)
 {
-	struct error err = { 0 };
+	struct error err = {0};
 	struct spool *second = NULL;
 
 	begin();
@@ -213,11 +213,13 @@ static void keeps_more_than_its_flush_window(void)
 	CU_ASSERT_EQUAL(spool_open_file(spool, "files/1", &fd, &size, NULL), 0);
 	CU_ASSERT_EQUAL(size, (int64_t)COUNT * SIZE);
 	for (int i = 0; i < COUNT; i++)
-		CU_ASSERT(pread(fd, block, 1, (off_t)i * SIZE + SIZE / 2) == 1 && block[0] == 'a' + i);
+		CU_ASSERT(pread(fd, block, 1, (off_t)i * SIZE + SIZE / 2) == 1 &&
+			  block[0] == 'a' + i);
 	end();
 }
 
-/* Who reads while a file is replaced sees the old bytes to the end; who opens it after, the new ones. */
+/* Who reads while a file is replaced sees the old bytes to the end; who opens it after, the new
+ * ones. */
 static void replaces_a_file_whole(void)
 {
 	auto_close int old = -1;
@@ -239,7 +241,7 @@ static void replaces_a_file_whole(void)
 static void leaves_the_old_file_when_keeping_fails(void)
 {
 	struct spool_draft *draft;
-	struct error err = { 0 };
+	struct error err = {0};
 
 	begin();
 	put("files/1", "old");
@@ -283,7 +285,7 @@ static void forgets_a_scratch_file_at_once(void)
 static void removes_files_and_jobs(void)
 {
 	auto_close int fd = -1;
-	struct error err = { 0 };
+	struct error err = {0};
 	int64_t size;
 
 	begin();
@@ -325,7 +327,8 @@ static void visits_numbers_alone(void)
 	end();
 }
 
-/* As somebody whom the folder does not let write. Only root can become somebody else; anybody else already is. */
+/* As somebody whom the folder does not let write. Only root can become somebody else; anybody else
+ * already is. */
 static int open_without_rights(void)
 {
 	pid_t child;
@@ -334,7 +337,7 @@ static int open_without_rights(void)
 	(void)fflush(NULL);
 	child = fork();
 	if (child == 0) {
-		struct error err = { 0 };
+		struct error err = {0};
 
 		if (geteuid() == 0 && (setgid(NOBODY) || setuid(NOBODY)))
 			_exit(99);
@@ -357,15 +360,15 @@ static void tells_missing_rights(void)
 
 static void tells_a_place_that_is_no_folder(void)
 {
-	struct error err = { 0 };
+	struct error err = {0};
 	auto_free char *path = NULL;
 
 	begin();
 	put("files/1", "x");
 	path = xasprintf("%s/files/1", folder);
-	CU_ASSERT_EQUAL(spool_open(path, &(struct spool *){ NULL }, &err), -ENOTDIR);
+	CU_ASSERT_EQUAL(spool_open(path, &(struct spool *){NULL}, &err), -ENOTDIR);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, path));
-	CU_ASSERT_EQUAL(spool_open("/nonexistent/a/b", &(struct spool *){ NULL }, &err), -ENOENT);
+	CU_ASSERT_EQUAL(spool_open("/nonexistent/a/b", &(struct spool *){NULL}, &err), -ENOENT);
 	end();
 }
 

@@ -39,12 +39,13 @@ static bool reads_as(const struct vault_reader *reader, const char *bytes, size_
 	auto_free char *got = xmalloc(size + 1);
 
 	return reader->size == (int64_t)size &&
-	       vault_read(reader, 0, got, size + 1) == (int64_t)size && memcmp(got, bytes, size) == 0;
+	       vault_read(reader, 0, got, size + 1) == (int64_t)size &&
+	       memcmp(got, bytes, size) == 0;
 }
 
 static void keeps_records_of_every_size(void)
 {
-	static const size_t sizes[] = { 0, 1, VAULT_RECORD_LIMIT, VAULT_RECORD_LIMIT + 1, 3000000 };
+	static const size_t sizes[] = {0, 1, VAULT_RECORD_LIMIT, VAULT_RECORD_LIMIT + 1, 3000000};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		auto_free char *bytes = fill(sizes[i]);
@@ -54,7 +55,8 @@ static void keeps_records_of_every_size(void)
 		begin();
 		scene_keep(&scene, "rows", bytes, sizes[i]);
 		CU_ASSERT_EQUAL(is_file("jobs/1/rows"), is_large);
-		CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL), 0);
+		CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL),
+				0);
 		CU_ASSERT_EQUAL(reader.fd >= 0, is_large);
 		CU_ASSERT_EQUAL(reader.data != NULL, !is_large);
 		CU_ASSERT(reads_as(&reader, bytes, sizes[i]));
@@ -66,8 +68,8 @@ static void keeps_records_of_every_size(void)
 
 static void keeps_files_of_every_size(void)
 {
-	static const size_t sizes[] = { 0, 1, VAULT_FILE_LIMIT, VAULT_FILE_LIMIT + 1, 3000000 };
-	struct store_file file = { .purpose = (char *)(uintptr_t) "batch" };
+	static const size_t sizes[] = {0, 1, VAULT_FILE_LIMIT, VAULT_FILE_LIMIT + 1, 3000000};
+	struct store_file file = {.purpose = (char *)(uintptr_t) "batch"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
 		auto_free char *bytes = fill(sizes[i]);
@@ -80,7 +82,8 @@ static void keeps_files_of_every_size(void)
 		writer = vault_writer_new(scene.vault, VAULT_FILE_LIMIT);
 		for (size_t at = 0; at < sizes[i]; at += 1000)
 			CU_ASSERT_EQUAL(vault_write(writer, bytes + at,
-						    sizes[i] - at < 1000 ? sizes[i] - at : 1000, NULL),
+						    sizes[i] - at < 1000 ? sizes[i] - at : 1000,
+						    NULL),
 					0);
 		CU_ASSERT_EQUAL(vault_writer_size(writer), (int64_t)sizes[i]);
 		CU_ASSERT_EQUAL(vault_keep_file(writer, id, NULL), 0);
@@ -94,7 +97,7 @@ static void keeps_files_of_every_size(void)
 
 static void reads_from_anywhere_and_short_only_at_the_end(void)
 {
-	static const size_t sizes[] = { 1000, 100000 };
+	static const size_t sizes[] = {1000, 100000};
 	/* clang-format off */
 	static const struct { int64_t before_end; size_t size; int64_t got; } reads[] = {
 		{ 1000, 10, 10 }, { 10, 10, 10 }, { 5, 10, 5 }, { 0, 10, 0 }, { -5, 10, 0 }, { 1000, 0, 0 },
@@ -107,15 +110,18 @@ static void reads_from_anywhere_and_short_only_at_the_end(void)
 
 		begin();
 		scene_keep(&scene, "rows", bytes, sizes[i]);
-		CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL), 0);
+		CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL),
+				0);
 		for (size_t n = 0; n < ARRAY_SIZE(reads); n++) {
 			int64_t offset = (int64_t)sizes[i] - reads[n].before_end;
 			char got[16];
 
-			CU_ASSERT_EQUAL(vault_read(&reader, offset, got, reads[n].size), reads[n].got);
-			CU_ASSERT(memcmp(got, bytes + (reads[n].got ? offset : 0), (size_t)reads[n].got) == 0);
+			CU_ASSERT_EQUAL(vault_read(&reader, offset, got, reads[n].size),
+					reads[n].got);
+			CU_ASSERT(memcmp(got, bytes + (reads[n].got ? offset : 0),
+					 (size_t)reads[n].got) == 0);
 		}
-		CU_ASSERT_EQUAL(vault_read(&reader, -1, &(char){ 0 }, 1), -EINVAL);
+		CU_ASSERT_EQUAL(vault_read(&reader, -1, &(char){0}, 1), -EINVAL);
 		vault_reader_release(&reader);
 		end();
 	}
@@ -124,7 +130,7 @@ static void reads_from_anywhere_and_short_only_at_the_end(void)
 /* A step that is done again may write less or more than before: the newest bytes count. */
 static void the_last_one_kept_counts(void)
 {
-	static const size_t sizes[] = { 100, 100000, 200, 150000, 0 };
+	static const size_t sizes[] = {100, 100000, 200, 150000, 0};
 
 	begin();
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -132,7 +138,8 @@ static void the_last_one_kept_counts(void)
 		auto_vault_reader reader = VAULT_READER_NONE;
 
 		scene_keep(&scene, "rows", bytes, sizes[i]);
-		CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL), 0);
+		CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL),
+				0);
 		CU_ASSERT(reads_as(&reader, bytes, sizes[i]));
 	}
 	end();
@@ -141,7 +148,7 @@ static void the_last_one_kept_counts(void)
 static void tells_what_is_not_there(void)
 {
 	struct vault_reader reader = VAULT_READER_NONE;
-	struct error err = { 0 };
+	struct error err = {0};
 
 	begin();
 	CU_ASSERT_EQUAL(vault_open_record(scene.vault, 9, "shard-1.out", &reader, &err), -ENOENT);
@@ -191,7 +198,8 @@ static void removes_a_job_and_only_that(void)
 	CU_ASSERT_EQUAL(vault_keep_record(writer, 11, "rows", NULL), 0);
 	vault_remove_job(scene.vault, SCENE_JOB);
 	CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL), -ENOENT);
-	CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "shard-1.out", &reader, NULL), -ENOENT);
+	CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "shard-1.out", &reader, NULL),
+			-ENOENT);
 	CU_ASSERT(!is_file("jobs/1"));
 	CU_ASSERT_EQUAL(vault_open_record(scene.vault, 11, "rows", &reader, NULL), 0);
 	vault_reader_release(&reader);
@@ -204,19 +212,20 @@ static void tells_when_a_disk_takes_no_more(void)
 	struct rlimit before, small;
 	struct vault_writer *writer;
 	struct vault_scratch *scratch;
-	struct error err = { 0 };
+	struct error err = {0};
 	auto_free char *bytes = fill(100000);
 
 	begin();
 	CU_ASSERT_EQUAL(getrlimit(RLIMIT_FSIZE, &before), 0);
 	(void)signal(SIGXFSZ, SIG_IGN);
-	small = (struct rlimit){ 50000, before.rlim_max };
+	small = (struct rlimit){50000, before.rlim_max};
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &small), 0);
 	writer = vault_writer_new(scene.vault, VAULT_RECORD_LIMIT);
 	CU_ASSERT_EQUAL(vault_write(writer, bytes, 100000, &err), -EFBIG);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "tmp/1"));
 	vault_writer_free(writer);
-	CU_ASSERT_EQUAL(vault_scratch_new(scene.vault, VAULT_SCRATCH_LIMIT + 1, &scratch, &err), -EFBIG);
+	CU_ASSERT_EQUAL(vault_scratch_new(scene.vault, VAULT_SCRATCH_LIMIT + 1, &scratch, &err),
+			-EFBIG);
 	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
 	CU_ASSERT(!is_file("tmp/1"));
 	end();
@@ -224,7 +233,8 @@ static void tells_when_a_disk_takes_no_more(void)
 
 static void a_scratch_is_zero_and_keeps_what_is_written_anywhere(void)
 {
-	static const int64_t sizes[] = { 0, 1000, VAULT_SCRATCH_LIMIT, VAULT_SCRATCH_LIMIT + 1, 50000000 };
+	static const int64_t sizes[] = {0, 1000, VAULT_SCRATCH_LIMIT, VAULT_SCRATCH_LIMIT + 1,
+					50000000};
 
 	begin();
 	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -233,15 +243,19 @@ static void a_scratch_is_zero_and_keeps_what_is_written_anywhere(void)
 
 		CU_ASSERT_EQUAL_FATAL(vault_scratch_new(scene.vault, sizes[i], &scratch, NULL), 0);
 		if (sizes[i]) {
-			CU_ASSERT_EQUAL(vault_scratch_read(scratch, sizes[i] - 3, bytes, 3, NULL), 0);
+			CU_ASSERT_EQUAL(vault_scratch_read(scratch, sizes[i] - 3, bytes, 3, NULL),
+					0);
 			CU_ASSERT_EQUAL(memcmp(bytes, "\0\0\0", 3), 0);
-			CU_ASSERT_EQUAL(vault_scratch_write(scratch, sizes[i] - 2, "ab", 2, NULL), 0);
+			CU_ASSERT_EQUAL(vault_scratch_write(scratch, sizes[i] - 2, "ab", 2, NULL),
+					0);
 			CU_ASSERT_EQUAL(vault_scratch_write(scratch, 0, "c", 1, NULL), 0);
-			CU_ASSERT_EQUAL(vault_scratch_read(scratch, sizes[i] - 3, bytes, 3, NULL), 0);
+			CU_ASSERT_EQUAL(vault_scratch_read(scratch, sizes[i] - 3, bytes, 3, NULL),
+					0);
 			CU_ASSERT_EQUAL(memcmp(bytes, "\0ab", 3), 0);
 			CU_ASSERT_EQUAL(vault_scratch_read(scratch, 0, bytes, 2, NULL), 0);
 			CU_ASSERT_EQUAL(memcmp(bytes, "c\0", 2), 0);
-			CU_ASSERT_EQUAL(vault_scratch_read(scratch, sizes[i] - 1, bytes, 2, NULL), -EIO);
+			CU_ASSERT_EQUAL(vault_scratch_read(scratch, sizes[i] - 1, bytes, 2, NULL),
+					-EIO);
 		}
 		vault_scratch_free(scratch);
 	}
