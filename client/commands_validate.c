@@ -79,7 +79,8 @@ static void tell_repeat(const char *id, size_t size, int64_t line, int64_t first
 {
 	auto_free char *message = xasprintf(
 		"The custom_id '%.*s' for this request is a duplicate of another request. "
-		"The custom_id parameter must be unique for each request in a batch. (first at line %" PRId64 ")",
+		"The custom_id parameter must be unique for each request in a batch. "
+		"(first at line %" PRId64 ")",
 		(int)size, id, first_line);
 
 	tell(context, line, "duplicate_custom_id", "custom_id", message);

@@ -151,7 +151,8 @@ static int fetch(struct repeats *repeats, int64_t at, size_t size, char **ret_id
 
 static int tell_found(struct repeats *repeats, struct error *err)
 {
-	qsort(repeats->found, repeats->found_count, sizeof(*repeats->found), compare_repeats);
+	if (repeats->found_count)
+		qsort(repeats->found, repeats->found_count, sizeof(*repeats->found), compare_repeats);
 	for (size_t i = 0; i < repeats->found_count; i++) {
 		const struct repeat *repeat = &repeats->found[i];
 		auto_free char *id = NULL;

@@ -53,7 +53,6 @@ struct daemon {
 	struct loop_timer *last_call; /* the stop does not wait longer */
 	bool owns_socket;	      /* we made it, so we remove it */
 	bool is_stopping;
-	bool is_failing; /* the last commit failed: no sign of life until one succeeds */
 	int status;
 };
 
@@ -124,7 +123,6 @@ static void on_turn_end(void *context)
 	struct error err = { 0 };
 	int commit = store_commit(daemon->store, &err);
 
-	daemon->is_failing = commit != 0;
 	if (commit) {
 		log_error("nothing of this turn was stored", log_text("WHY", err.text));
 		if (commit == -EIO || commit == -EUCLEAN)
@@ -139,8 +137,7 @@ static void on_watchdog(void *context)
 {
 	struct daemon *daemon = context;
 
-	if (!daemon->is_failing)
-		notify_watchdog();
+	notify_watchdog();
 	loop_timer_set(daemon->watchdog, notify_watchdog_interval_ms());
 }
 
@@ -245,8 +242,16 @@ static int open_server(struct daemon *daemon, struct error *err)
 	return server_new(daemon->loop, fds, count, &callbacks, &limits, &daemon->server, err);
 }
 
+static void on_hangup(int signal_number, void *context)
+{
+	(void)context;
+	log_warning("nothing is read again while batchd runs; restart it for a new configuration",
+		    log_number("SIGNAL", signal_number));
+}
+
 static void watch_signals(struct daemon *daemon)
 {
+	loop_on_signal(daemon->loop, SIGHUP, on_hangup, daemon);
 	loop_on_signal(daemon->loop, SIGTERM, on_stop_signal, daemon);
 	loop_on_signal(daemon->loop, SIGINT, on_stop_signal, daemon);
 	daemon->last_call = loop_timer_new(daemon->loop, on_last_call, daemon);

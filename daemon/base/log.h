@@ -43,8 +43,10 @@ void log_write(enum log_level level, const char *message, const struct log_field
 
 /* A field with a number, and one with a text (copied before log_write returns; NULL is shown as "-"). */
 #define log_number(field, value) ((struct log_field){ .name = (field), .number = (int64_t)(value) })
-#define log_text(field, value)                                                                     \
-	((struct log_field){ .name = (field), .text = (value) ? (value) : "-" })
+static inline struct log_field log_text(const char *field, const char *value)
+{
+	return (struct log_field){ .name = field, .text = value ? value : "-" };
+}
 
 #define log_line(level, message, ...)                                                              \
 	log_write((level), (message),                                                              \

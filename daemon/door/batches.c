@@ -184,7 +184,28 @@ struct json_object *batch_object(struct door *door, const struct job *job, bool 
 
 void batches_create_begin(struct visit *visit)
 {
-	(void)visit_may_store(visit);
+	if (visit_may_store(visit))
+		(void)wish_key(visit);
+}
+
+/* As the provider does: a slip of the pen in an optional member would otherwise do nothing, silently. */
+static int check_members(struct visit *visit, struct json_object *body)
+{
+	static const char *const known[] = { "input_file_id", "endpoint", "completion_window", "metadata",
+					     "output_expires_after" };
+
+	json_object_object_foreach(body, name, value) {
+		size_t i = 0;
+
+		(void)value;
+		while (i < ARRAY_SIZE(known) && strcmp(known[i], name) != 0)
+			i++;
+		if (i < ARRAY_SIZE(known))
+			continue;
+		visit_error(visit, 400, "unknown_parameter", name, "Unknown parameter: '%.100s'.", name);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* A required text of the body; replies the error when it is not there. */
@@ -199,6 +220,11 @@ static const char *required_text(struct visit *visit, struct json_object *body, 
 	}
 	if (!json_object_is_type(value, json_type_string)) {
 		visit_error(visit, 400, "invalid_type", name, "Invalid type for '%s': expected a string.", name);
+		return NULL;
+	}
+	if (strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value)) {
+		visit_error(visit, 400, "invalid_value", name, "Invalid '%s': it must not contain a NUL character.",
+			    name);
 		return NULL;
 	}
 	return json_object_get_string(value);
@@ -250,7 +276,7 @@ void batches_create(struct visit *visit)
 		visit_error(visit, 400, NULL, NULL, "The body is not a JSON object.");
 		return;
 	}
-	file_id = required_text(visit, body, "input_file_id");
+	file_id = check_members(visit, body) ? NULL : required_text(visit, body, "input_file_id");
 	if (!file_id || read_wish(visit, body, &wish))
 		return;
 	if (visit_find_file(visit, file_id, &file)) {
@@ -285,7 +311,37 @@ static void list_job(const struct job *job, void *context)
 	json_object_array_add(listing->data, batch_object(listing->visit->door, job, false));
 }
 
-/* The states of ?state=: words of ours, "open" or "ended"; 0 when one is unknown. */
+/* What ?state= takes besides our own names of states. The store does not tell those that merge apart. */
+/* clang-format off */
+static const struct {
+	const char *word;
+	unsigned states;
+} state_words[] = {
+	{ "validating",  1u << JOB_ACCEPTED },
+	{ "in_progress", 1u << JOB_VALID | 1u << JOB_RUNNING },
+	{ "finalizing",  1u << JOB_RUNNING },
+};
+/* clang-format on */
+
+/* The states that a word means; 0 when it means none. */
+static unsigned read_state(const char *word)
+{
+	enum job_state state;
+	unsigned ended = 0;
+
+	if (job_state_parse(word, &state) == 0)
+		return 1u << state;
+	for (size_t i = 0; i < ARRAY_SIZE(state_words); i++)
+		if (strcmp(word, state_words[i].word) == 0)
+			return state_words[i].states;
+	for (unsigned i = 0; i < JOB_STATE_COUNT; i++)
+		ended |= job_is_ended((enum job_state)i) ? 1u << i : 0;
+	if (strcmp(word, "ended") == 0)
+		return ended;
+	return strcmp(word, "open") == 0 ? ~ended : 0;
+}
+
+/* The states of ?state=, a list of words; 0 when one is unknown. */
 static unsigned read_states(const char *text)
 {
 	auto_free char *copy = xstrdup(text);
@@ -294,17 +350,11 @@ static unsigned read_states(const char *text)
 	const char *word;
 
 	while ((word = strsep(&rest, ","))) {
-		enum job_state state;
+		unsigned more = read_state(word);
 
-		if (job_state_parse(word, &state) == 0) {
-			states |= 1u << state;
-			continue;
-		}
-		if (strcmp(word, "open") != 0 && strcmp(word, "ended") != 0)
+		if (!more)
 			return 0;
-		for (unsigned i = 0; i < JOB_STATE_COUNT; i++)
-			if (job_is_ended((enum job_state)i) == (strcmp(word, "ended") == 0))
-				states |= 1u << i;
+		states |= more;
 	}
 	return states;
 }

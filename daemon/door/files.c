@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -280,36 +279,58 @@ void files_delete(struct visit *visit)
 
 enum range { RANGE_WHOLE, RANGE_PART, RANGE_OUTSIDE };
 
+/* A run of digits, with its end; -1 when there is none. What no file can have is cut to that. */
+static int64_t read_digits(const char **text)
+{
+	int64_t number = **text >= '0' && **text <= '9' ? 0 : -1;
+
+	for (; **text >= '0' && **text <= '9'; ++*text)
+		if (number < INT64_MAX / 10 - 1)
+			number = number * 10 + (**text - '0');
+	return number;
+}
+
 /* One range of bytes (RFC 9110, 14.1.2); several, or another unit, mean the whole, as is allowed. */
 static enum range read_range(const char *text, int64_t size, int64_t *ret_first, int64_t *ret_length)
 {
-	int64_t first = 0, last = size - 1;
-	int used = 0;
+	int64_t first, last;
 
 	if (!text || strncmp(text, "bytes=", 6) != 0)
 		return RANGE_WHOLE;
 	text += 6;
-	if (sscanf(text, "-%18" SCNd64 "%n", &last, &used) == 1 && !text[used] && last >= 0) {
-		first = last < size ? size - last : 0;
-		last = size - 1;
-	} else if (sscanf(text, "%18" SCNd64 "-%n", &first, &used) == 1 && used && !text[used]) {
-		last = size - 1;
-	} else if (sscanf(text, "%18" SCNd64 "-%18" SCNd64 "%n", &first, &last, &used) != 2 || text[used] ||
-		   first < 0 || last < first) {
+	first = read_digits(&text);
+	if (*text++ != '-')
 		return RANGE_WHOLE;
+	last = read_digits(&text);
+	if (*text || (first < 0 && last < 0) || (first >= 0 && last >= 0 && last < first))
+		return RANGE_WHOLE;
+	if (first < 0) {
+		first = last < size ? size - last : 0;
+		last = -1;
 	}
 	if (first >= size)
 		return RANGE_OUTSIDE;
 	*ret_first = first;
-	*ret_length = (last < size ? last : size - 1) - first + 1;
+	*ret_length = (last >= 0 && last < size ? last : size - 1) - first + 1;
 	return RANGE_PART;
+}
+
+/* The header Content-Range of an answer. */
+static void tell_range(struct visit *visit, enum range range, int64_t first, int64_t length, int64_t size)
+{
+	auto_free char *text =
+		range == RANGE_PART ?
+			xasprintf("bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, first + length - 1, size) :
+			xasprintf("bytes */%" PRId64, size);
+
+	if (range != RANGE_WHOLE)
+		exchange_add_header(visit->exchange, "Content-Range", text);
 }
 
 void visit_file_bytes(struct visit *visit, int64_t file, const char *content_type)
 {
 	const char *text = exchange_header(visit->exchange, "Range");
 	auto_vault_reader reader = VAULT_READER_NONE;
-	auto_free char *content_range = NULL;
 	int64_t first = 0, length;
 	struct error err = { 0 };
 	enum range range;
@@ -321,14 +342,12 @@ void visit_file_bytes(struct visit *visit, int64_t file, const char *content_typ
 	}
 	length = reader.size;
 	range = read_range(text, reader.size, &first, &length);
+	tell_range(visit, range, first, length, reader.size);
 	if (range == RANGE_OUTSIDE) {
 		visit_error(visit, 416, NULL, NULL, "The file has %" PRId64 " bytes.", reader.size);
 		return;
 	}
 	exchange_add_header(visit->exchange, "Accept-Ranges", "bytes");
-	content_range = xasprintf("bytes %" PRId64 "-%" PRId64 "/%" PRId64, first, first + length - 1, reader.size);
-	if (range == RANGE_PART)
-		exchange_add_header(visit->exchange, "Content-Range", content_range);
 	visit->is_answered = true;
 	if (reader.data)
 		exchange_reply(visit->exchange, range == RANGE_PART ? 206 : 200, content_type, reader.data + first,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
@@ -16,12 +17,12 @@
 #include "daemon/io/store.h"
 #include "daemon/protocol.h"
 
-/* The first row that fits is taken; a path that fits with no method of its own is 405. */
+/* The first row that fits is taken; a path without the method is 405, a method without the type of body 415. */
 /* clang-format off */
 static const struct route routes[] = {
 	{ "POST",   "/v1/batches",           PROTOCOL_JSONL,  BODY_STREAM, false, submit_begin, submit_data, NULL, submit_answer },
 	{ "POST",   "/v1/batches",           PROTOCOL_NDJSON, BODY_STREAM, false, submit_begin, submit_data, NULL, submit_answer },
-	{ "POST",   "/v1/batches",           NULL, BODY_JSON, false, batches_create_begin, NULL, NULL, batches_create },
+	{ "POST",   "/v1/batches",           PROTOCOL_JSON,   BODY_JSON, false, batches_create_begin, NULL, NULL, batches_create },
 	{ "GET",    "/v1/batches",           NULL, BODY_NONE, false, NULL, NULL, NULL, batches_list },
 	{ "GET",    "/v1/batches/*",         NULL, BODY_NONE, false, NULL, NULL, NULL, batches_get },
 	{ "POST",   "/v1/batches/*/cancel",  NULL, BODY_NONE, false, NULL, NULL, NULL, batches_cancel },
@@ -65,30 +66,70 @@ static bool path_fits(const char *pattern, const char *path, char **ret_segment)
 static bool type_fits(const struct route *route, const struct exchange *exchange)
 {
 	const char *type = exchange_header(exchange, "Content-Type");
+	size_t size = route->content_type ? strlen(route->content_type) : 0;
 
-	return !route->content_type ||
-	       (type && strncasecmp(type, route->content_type, strlen(route->content_type)) == 0);
+	return !route->content_type || (type && strncasecmp(type, route->content_type, size) == 0 &&
+					(!type[size] || strchr("; \t", type[size])));
 }
 
-/* The route for a request; NULL and whether the path at least exists. */
-static const struct route *find_route(const struct exchange *exchange, char **ret_segment,
-				      bool *ret_is_path)
+static bool method_fits(const struct route *route, const char *method)
+{
+	return strcmp(method, route->method) == 0 ||
+	       (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+/* What was found of a request: its route, or how far it fitted. */
+struct finding {
+	const struct route *route;
+	char *segment;
+	bool is_path, is_method;
+	struct buffer methods; /* that the path has */
+};
+
+static void note_method(struct finding *finding, const char *method)
+{
+	if (strstr(buffer_text(&finding->methods), method))
+		return;
+	buffer_add_format(&finding->methods, "%s%s%s", finding->methods.size ? ", " : "", method,
+			  strcmp(method, "GET") == 0 ? ", HEAD" : "");
+}
+
+static void find_route(const struct exchange *exchange, struct finding *finding)
 {
 	const char *method = exchange_method(exchange);
 
-	*ret_is_path = false;
 	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
-		if (!path_fits(routes[i].path, exchange_path(exchange), ret_segment))
+		auto_free char *segment = NULL;
+
+		if (!path_fits(routes[i].path, exchange_path(exchange), &segment))
 			continue;
-		*ret_is_path = true;
-		if ((strcmp(method, routes[i].method) == 0 ||
-		     (strcmp(method, "HEAD") == 0 && strcmp(routes[i].method, "GET") == 0)) &&
-		    type_fits(&routes[i], exchange))
-			return &routes[i];
-		free(*ret_segment);
-		*ret_segment = NULL;
+		finding->is_path = true;
+		note_method(finding, routes[i].method);
+		if (!method_fits(&routes[i], method))
+			continue;
+		finding->is_method = true;
+		if (!type_fits(&routes[i], exchange))
+			continue;
+		finding->route = &routes[i];
+		finding->segment = take(segment);
+		return;
 	}
-	return NULL;
+}
+
+static void refuse(struct visit *visit, struct finding *finding)
+{
+	const char *method = exchange_method(visit->exchange);
+	const char *path = exchange_path(visit->exchange);
+
+	if (finding->is_method) {
+		visit_error(visit, 415, NULL, NULL, "The Content-Type must be %s, or %s where the body is the input.",
+			    PROTOCOL_JSON, PROTOCOL_JSONL);
+	} else if (finding->is_path) {
+		exchange_add_header(visit->exchange, "Allow", buffer_text(&finding->methods));
+		visit_error(visit, 405, NULL, NULL, "%s is not allowed here: %.200s", method, path);
+	} else {
+		visit_error(visit, 404, NULL, NULL, "Invalid URL (%s %.200s)", method, path);
+	}
 }
 
 static void visit_free(struct visit *visit)
@@ -130,20 +171,22 @@ static void begin_body(struct visit *visit)
 static void on_headers(struct exchange *exchange, void *context)
 {
 	struct visit *visit = xcalloc(1, sizeof(*visit));
-	bool is_path;
+	struct finding finding = { 0 };
 
 	visit->door = context;
 	visit->exchange = exchange;
 	exchange_set_state(exchange, visit);
-	visit->route = find_route(exchange, &visit->id, &is_path);
+	find_route(exchange, &finding);
+	visit->route = finding.route;
+	visit->id = finding.segment;
 	identify(visit);
 	if (!visit->route)
-		visit_error(visit, is_path ? 405 : 404, NULL, NULL, is_path ? "%s is not allowed here: %.200s" :
-			    "Invalid URL (%s %.200s)", exchange_method(exchange), exchange_path(exchange));
+		refuse(visit, &finding);
 	else if (visit->uid == (uid_t)-1 && !visit->route->is_open)
 		visit_error(visit, 401, NULL, NULL, "It is not known who is asking.");
 	else
 		begin_body(visit);
+	buffer_release(&finding.methods);
 }
 
 static void on_body(struct exchange *exchange, const char *data, size_t size, void *context)

@@ -78,12 +78,12 @@ int wish_provider(struct visit *visit, const char *name, struct job_wish *wish)
 }
 
 /* Limits of metadata count characters, not bytes. */
-static size_t characters(const char *text)
+static size_t characters(const char *text, size_t size)
 {
 	size_t count = 0;
 
-	for (; *text; text++)
-		count += ((unsigned char)*text & 0xc0) != 0x80;
+	for (size_t i = 0; i < size; i++)
+		count += ((unsigned char)text[i] & 0xc0) != 0x80;
 	return count;
 }
 
@@ -108,8 +108,9 @@ int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_
 				    param);
 			return -EINVAL;
 		}
-		if (characters(name) > PROTOCOL_MAX_METADATA_KEY ||
-		    characters(json_object_get_string(value)) > PROTOCOL_MAX_METADATA_VALUE) {
+		if (characters(name, strlen(name)) > PROTOCOL_MAX_METADATA_KEY ||
+		    characters(json_object_get_string(value), (size_t)json_object_get_string_len(value)) >
+			    PROTOCOL_MAX_METADATA_VALUE) {
 			visit_error(visit, 400, "string_above_max_length", "metadata",
 				    "Invalid 'metadata': keys have at most %d characters, values %d.",
 				    PROTOCOL_MAX_METADATA_KEY, PROTOCOL_MAX_METADATA_VALUE);
@@ -118,6 +119,16 @@ int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_
 	}
 	wish->metadata = xstrdup(json_object_to_json_string_ext(metadata, JSON_C_TO_STRING_PLAIN));
 	return 0;
+}
+
+int wish_key(struct visit *visit)
+{
+	const char *key = exchange_header(visit->exchange, PROTOCOL_IDEMPOTENCY_HEADER);
+
+	if (!key || (*key && strlen(key) <= PROTOCOL_MAX_KEY))
+		return 0;
+	visit_error(visit, 400, "invalid_value", NULL, "An Idempotency-Key has 1 to %d bytes.", PROTOCOL_MAX_KEY);
+	return -EINVAL;
 }
 
 /* --- acceptance --- */
@@ -327,16 +338,6 @@ static void free_submit(void *own)
 	free(submit);
 }
 
-static int check_key(struct visit *visit)
-{
-	const char *key = exchange_header(visit->exchange, PROTOCOL_IDEMPOTENCY_HEADER);
-
-	if (!key || (*key && strlen(key) <= PROTOCOL_MAX_KEY))
-		return 0;
-	visit_error(visit, 400, "invalid_value", NULL, "An Idempotency-Key has 1 to %d bytes.", PROTOCOL_MAX_KEY);
-	return -EINVAL;
-}
-
 static int read_query(struct visit *visit, struct job_wish *wish)
 {
 	const struct exchange *exchange = visit->exchange;
@@ -373,7 +374,7 @@ void submit_begin(struct visit *visit)
 	const struct door_parts *parts = &visit->door->parts;
 	struct submit *submit;
 
-	if (!visit_may_store(visit) || check_key(visit))
+	if (!visit_may_store(visit) || wish_key(visit))
 		return;
 	if (exchange_content_length(visit->exchange) > parts->config->max_file) {
 		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL, "An input has at most %" PRId64 " bytes (max_file).",

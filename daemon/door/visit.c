@@ -160,7 +160,8 @@ int visit_query_number(struct visit *visit, const char *name, int64_t least, int
 	}
 	errno = 0;
 	number = strtoll(text, &end, 10);
-	if (!*text || *end || errno || number < least || number > most) {
+	/* strtoll would pass blanks and signs. */
+	if (*text < '0' || *text > '9' || *end || errno || number < least || number > most) {
 		visit_error(visit, 400, "invalid_value", name,
 			    "Invalid '%s': it must be a whole number from %" PRId64 " to %" PRId64 ".", name, least,
 			    most);

@@ -42,7 +42,7 @@ enum route_body {
 struct route {
 	const char *method;
 	const char *path; /* "*" stands for one segment, given as visit->id */
-	const char *content_type; /* of the body, as a prefix; NULL: any */
+	const char *content_type; /* of the body, without parameters; NULL: any */
 	enum route_body body;
 	bool is_open; /* anybody who reaches the socket may ask */
 	void (*begin)(struct visit *visit); /* the headers are there; may be NULL */
@@ -136,6 +136,8 @@ struct job_wish {
 	int64_t output_expires_s;
 };
 void job_wish_release(struct job_wish *wish);
+/* Whether the Idempotency-Key, if there is one, has a length that is allowed. Replies the error and returns -EINVAL. */
+int wish_key(struct visit *visit);
 /* Checks metadata: an object of strings within the documented limits. Replies the error and returns -EINVAL. */
 int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_wish *wish);
 int wish_endpoint(struct visit *visit, const char *endpoint, struct job_wish *wish);

@@ -270,7 +270,7 @@ void server_release(struct server *server, int commit,
 
 	server->turn++;
 	while ((exchange = TAILQ_FIRST(&server->held))) {
-		if (commit < 0 && !exchange_is_safe(exchange))
+		if (commit < 0)
 			replace_reply(exchange, commit, on_failed);
 		if (!exchange->is_held)
 			continue;

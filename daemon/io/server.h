@@ -74,8 +74,8 @@ size_t server_count(const struct server *server);
 
 /*
  * Lets the replies go that were given since the last call. commit is 0, or the negative errno
- * of a commit that failed: then each held reply to a method other than GET or HEAD is replaced by on_failed
- * (which replies anew, through exchange_reply). Call it at the end of every turn.
+ * of a commit that failed: then each held reply is replaced by on_failed (which replies anew, through
+ * exchange_reply), those to GET too: they may tell of what was rolled back. Call it at the end of every turn.
  */
 void server_release(struct server *server, int commit,
 		    void (*on_failed)(struct exchange *exchange, int commit));

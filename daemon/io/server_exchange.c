@@ -236,10 +236,28 @@ struct exchange *exchange_new(struct connection *connection, struct MHD_Connecti
 	return exchange;
 }
 
+bool exchange_is_left(const struct exchange *exchange)
+{
+	char byte;
+
+	/* Who leaves bytes unread resets the connection: that is an error, not an end. */
+	return recv(exchange->connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/*
+ * The library calls a reply complete only in the run after that which sent it. A client that has
+ * what it wants and closes in between looks to the library like one that left early.
+ */
+static bool was_read(const struct exchange *exchange)
+{
+	return exchange->is_peer_there && exchange_is_left(exchange);
+}
+
 void exchange_end(struct exchange *exchange, bool is_complete)
 {
 	struct server *server = exchange->server;
-	bool is_delivered = is_complete && exchange->is_queued && !exchange->is_broken;
+	bool is_delivered = exchange->is_queued && !exchange->is_broken && !exchange->is_dropped &&
+			    (is_complete || (!server->is_stopping && was_read(exchange)));
 
 	if (exchange->is_dropped)
 		exchange->connection->is_lingering = false;

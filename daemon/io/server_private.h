@@ -174,6 +174,8 @@ struct exchange {
 	bool is_held;
 	bool is_released;
 	bool is_queued;
+	bool is_short;	     /* the reply fits into the socket at once */
+	bool is_peer_there;  /* it was, when the reply was queued */
 	TAILQ_ENTRY(exchange) held_link;
 
 	int64_t (*produce)(char *bytes, size_t size, void *context);
@@ -193,6 +195,8 @@ struct exchange *exchange_new(struct connection *connection, struct MHD_Connecti
 bool exchange_advance(struct exchange *exchange, const char *method, const char *data,
 		      size_t *size);
 void exchange_end(struct exchange *exchange, bool is_complete);
+/* Whether the peer has closed its end, and has left nothing of ours unread. */
+bool exchange_is_left(const struct exchange *exchange);
 
 /* The library may do this only inside its own callbacks. */
 void exchange_suspend(struct exchange *exchange);

@@ -15,6 +15,7 @@
 #include "daemon/base/log.h"
 
 #define STREAM_BLOCK (64 << 10)
+#define SHORT_REPLY  (64 << 10)
 
 /* Out of memory is the only way in which the library refuses to make a response. */
 static struct MHD_Response *require(struct MHD_Response *response)
@@ -117,6 +118,8 @@ bool exchange_queue_reply(struct exchange *exchange)
 	MHD_destroy_response(response);
 	exchange->phase = PHASE_REPLY;
 	exchange->is_queued = true;
+	exchange->is_peer_there =
+		exchange->is_short && !exchange_is_safe(exchange) && !exchange_is_left(exchange);
 	exchange->server->queued++;
 	return result == MHD_YES;
 }
@@ -130,6 +133,7 @@ void exchange_add_header(struct exchange *exchange, const char *name, const char
 void exchange_reply(struct exchange *exchange, int status, const char *content_type,
 		    const void *body, size_t size)
 {
+	exchange->is_short = size <= SHORT_REPLY;
 	hold(exchange, status, content_type, make_response(body, size));
 }
 

@@ -90,6 +90,11 @@ int store_shard_live(struct store *store, const char *provider, int64_t since, s
 /* Shards a provider has work of: UPLOADED with an intent, or CREATED. */
 int store_shard_in_flight(struct store *store, const char *provider, int64_t *ret_count);
 
+/* Why the first shard of a job that waits does so; NULL when none says. The caller frees. */
+char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number);
+/* Makes all shards of a job that have a due time due at now. */
+void store_shard_poke(struct store *store, int64_t job, int64_t now);
+
 /* --- what is due --- */
 struct store_due {
 	int64_t job;
@@ -120,6 +125,10 @@ int64_t store_file_add(struct store *store, const struct store_file *file);
 int store_file_get(struct store *store, int64_t file, struct store_file *ret_file);
 /* Hides a file. */
 void store_file_delete(struct store *store, int64_t file);
+/* Forgets a file, with the bytes that the store has of it. */
+void store_file_remove(struct store *store, int64_t file);
+/* Whether it is the input of a job; then its bytes must stay. */
+bool store_file_is_needed(struct store *store, int64_t file);
 /* Files of uid (-1: anybody's) that are not hidden nor expired at now, of a purpose (NULL: any), beyond after (0: from the start). */
 int store_file_list(struct store *store, int64_t uid, const char *purpose, bool is_ascending, int64_t after,
 		    int64_t now, size_t limit, void (*visit)(const struct store_file *file, void *context),

@@ -69,11 +69,38 @@ void store_file_delete(struct store *store, int64_t file)
 	store_sql_run(store, statement);
 }
 
+void store_file_remove(struct store *store, int64_t file)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_FILE_REMOVE);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, file);
+	store_sql_run(store, statement);
+}
+
+bool store_file_is_needed(struct store *store, int64_t file)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_FILE_NEEDED);
+	int r;
+
+	/* What cannot be read is kept. */
+	if (!statement)
+		return true;
+	(void)sqlite3_bind_int64(statement, 1, file);
+	r = store_sql_step(store, statement);
+	if (r == 1)
+		(void)sqlite3_reset(statement);
+	return r != 0;
+}
+
 int store_file_list(struct store *store, int64_t uid, const char *purpose, bool is_ascending,
 		    int64_t after, int64_t now, size_t limit,
 		    void (*visit)(const struct store_file *file, void *context), void *context)
 {
-	sqlite3_stmt *statement = store_sql(store, is_ascending ? SQL_FILE_LIST_UP : SQL_FILE_LIST_DOWN);
+	static const enum sql lists[2][2] = { { SQL_FILE_LIST_DOWN, SQL_FILE_LIST_DOWN_ALL },
+					      { SQL_FILE_LIST_UP, SQL_FILE_LIST_UP_ALL } };
+	sqlite3_stmt *statement = store_sql(store, lists[is_ascending][uid < 0]);
 	int r;
 
 	if (!statement)

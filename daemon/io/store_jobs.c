@@ -143,7 +143,7 @@ int store_job_get(struct store *store, int64_t job, struct job *ret_job)
 int store_job_list(struct store *store, int64_t uid, unsigned states, int64_t before, size_t limit,
 		   void (*visit)(const struct job *job, void *context), void *context)
 {
-	sqlite3_stmt *statement = store_sql(store, SQL_JOB_LIST);
+	sqlite3_stmt *statement = store_sql(store, uid < 0 ? SQL_JOB_LIST_ALL : SQL_JOB_LIST);
 
 	if (!statement)
 		return -EIO;
@@ -156,7 +156,7 @@ int store_job_list(struct store *store, int64_t uid, unsigned states, int64_t be
 
 int store_job_counts(struct store *store, int64_t uid, int64_t ret_counts[JOB_STATE_COUNT])
 {
-	sqlite3_stmt *statement = store_sql(store, SQL_JOB_COUNTS);
+	sqlite3_stmt *statement = store_sql(store, uid < 0 ? SQL_JOB_COUNTS_ALL : SQL_JOB_COUNTS);
 	int r;
 
 	if (!statement)
@@ -315,6 +315,33 @@ int store_shard_in_flight(struct store *store, const char *provider, int64_t *re
 		return -EIO;
 	store_sql_bind_text(statement, 1, provider);
 	return read_row(store, statement, 1, &ret_count);
+}
+
+char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_REASON);
+	char *why = NULL;
+
+	if (!statement)
+		return NULL;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	if (store_sql_step(store, statement) == 1) {
+		*ret_number = sqlite3_column_int64(statement, 0);
+		why = store_sql_text_of(statement, 1);
+		(void)sqlite3_reset(statement);
+	}
+	return why;
+}
+
+void store_shard_poke(struct store *store, int64_t job, int64_t now)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_SHARD_POKE);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	(void)sqlite3_bind_int64(statement, 2, now);
+	store_sql_run(store, statement);
 }
 
 int store_due(struct store *store, int64_t now, size_t limit,

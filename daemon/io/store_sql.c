@@ -21,8 +21,7 @@
 	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29"
 #define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted"
 #define FILE_LIST_WHERE                                                                            \
-	"WHERE is_deleted = 0 AND (?1 = -1 OR uid = ?1) AND (?2 IS NULL OR purpose = ?2) "         \
-	"AND (expires_at = 0 OR expires_at > ?4) "
+	"WHERE is_deleted = 0 AND (?2 IS NULL OR purpose = ?2) AND (expires_at = 0 OR expires_at > ?4) "
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
@@ -39,10 +38,12 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_JOB_ADD]    = "INSERT INTO job (" JOB_COLUMNS ") VALUES (" JOB_VALUES ")",
 	[SQL_JOB_SAVE]   = "UPDATE job SET (" JOB_COLUMNS ") = (" JOB_VALUES ") WHERE id = ?1",
 	[SQL_JOB_GET]    = "SELECT id, " JOB_COLUMNS " FROM job WHERE id = ?1",
-	[SQL_JOB_LIST]   = "SELECT id, " JOB_COLUMNS " FROM job "
-			   "WHERE id < ?2 AND (?1 = -1 OR uid = ?1) AND (?3 >> state) & 1 "
-			   "ORDER BY id DESC LIMIT ?4",
-	[SQL_JOB_COUNTS] = "SELECT state, count(*) FROM job WHERE ?1 = -1 OR uid = ?1 GROUP BY state",
+	[SQL_JOB_LIST]       = "SELECT id, " JOB_COLUMNS " FROM job "
+			       "WHERE uid = ?1 AND id < ?2 AND (?3 >> state) & 1 ORDER BY id DESC LIMIT ?4",
+	[SQL_JOB_LIST_ALL]   = "SELECT id, " JOB_COLUMNS " FROM job "
+			       "WHERE id < ?2 AND (?3 >> state) & 1 ORDER BY id DESC LIMIT ?4",
+	[SQL_JOB_COUNTS]     = "SELECT state, count(*) FROM job WHERE uid = ?1 GROUP BY state",
+	[SQL_JOB_COUNTS_ALL] = "SELECT state, count(*) FROM job GROUP BY state",
 
 	[SQL_GROUP_ADD]  = "INSERT INTO job_group (job, number, model, url, requests, bytes) "
 			   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -62,8 +63,12 @@ static const char *const statements[SQL_COUNT] = {
 			    "WHERE shard.batch_id = ?2 AND job.provider = ?1",
 	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
 			   "AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1 LIMIT ?3",
-	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard JOIN job ON job.id = shard.job "
-				"WHERE (shard.state = 2 OR shard.state = 1 AND shard.intended_at > 0) AND job.provider = ?1",
+	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
+				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) "
+				"AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1",
+	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
+			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY number LIMIT 1",
+	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2 WHERE job = ?1 AND due_at > ?2",
 
 	[SQL_DUE]      = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
 			 "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
@@ -75,10 +80,16 @@ static const char *const statements[SQL_COUNT] = {
 			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
 	[SQL_FILE_GET]    = "SELECT " FILE_COLUMNS " FROM file WHERE id = ?1",
 	[SQL_FILE_DELETE] = "UPDATE file SET is_deleted = 1 WHERE id = ?1",
-	[SQL_FILE_LIST_UP]   = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
-			       "AND id > ?3 ORDER BY id LIMIT ?5",
-	[SQL_FILE_LIST_DOWN] = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
-			       "AND id < ?3 ORDER BY id DESC LIMIT ?5",
+	[SQL_FILE_LIST_UP]       = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
+				   "AND uid = ?1 AND id > ?3 ORDER BY id LIMIT ?5",
+	[SQL_FILE_LIST_UP_ALL]   = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
+				   "AND id > ?3 ORDER BY id LIMIT ?5",
+	[SQL_FILE_LIST_DOWN]     = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
+				   "AND uid = ?1 AND id < ?3 ORDER BY id DESC LIMIT ?5",
+	[SQL_FILE_LIST_DOWN_ALL] = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
+				   "AND id < ?3 ORDER BY id DESC LIMIT ?5",
+	[SQL_FILE_REMOVE]        = "DELETE FROM file WHERE id = ?1",
+	[SQL_FILE_NEEDED]        = "SELECT 1 FROM job WHERE input_file = ?1 LIMIT 1",
 	[SQL_FILE_PUT]    = "INSERT INTO file_bytes (file, bytes) VALUES (?1, ?2)",
 	[SQL_FILE_BYTES]  = "SELECT bytes FROM file_bytes WHERE file = ?1",
 
@@ -120,6 +131,9 @@ static const char *const migrations[] = {
 	"  due_at INTEGER NOT NULL, tries INTEGER NOT NULL, why TEXT) STRICT;"
 	"CREATE INDEX job_due ON job (due_at) WHERE due_at > 0;"
 	"CREATE INDEX job_uid ON job (uid, id);"
+	"CREATE INDEX job_uid_state ON job (uid, state);"
+	"CREATE INDEX job_state ON job (state);"
+	"CREATE INDEX job_input ON job (input_file);"
 	"CREATE TABLE job_group ("
 	"  job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, number INTEGER NOT NULL,"
 	"  model TEXT NOT NULL, url TEXT NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,"

@@ -115,7 +115,7 @@ struct shard {
 	char *marker;	 /* 24 hexadecimal digits, drawn when it was cut */
 	char *provider_file;
 	int64_t intended_at; /* a create may have left since then; 0: no doubt */
-	int64_t absent_at;   /* when a complete listing first did not show it; 0: not yet */
+	int64_t absent_at;   /* when a complete listing first did not show it; 0: not yet; negative: when a create was found absent for good */
 	char *batch_id;
 	char *remote_status; /* the provider's word, as it came */
 	int64_t remote_completed;

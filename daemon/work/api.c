@@ -52,6 +52,7 @@ static const struct {
 	{ API_CREATE, HTTP_ABORTED,  0,   999, NULL, API_DOUBT },
 	{ ALL_CALLS,  HTTP_CUT,      0,   999, NULL, API_AGAIN },
 	{ ALL_CALLS,  HTTP_ABORTED,  0,   999, NULL, API_AGAIN },
+	{ API_CONTENT, HTTP_ANSWERED, 201, 299, NULL, API_AGAIN }, /* accepted, or a part: not the file */
 	{ ALL_CALLS,  HTTP_ANSWERED, 200, 299, NULL, API_OK    },
 	{ ALL_CALLS,  HTTP_ANSWERED, 300, 399, NULL, API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "insufficient_quota",                  API_PAUSE },
@@ -62,7 +63,8 @@ static const struct {
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "organization_usage_limit_exceeded",   API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "token_limit_exceeded",                API_FULL  },
 	{ ALL_CALLS,  HTTP_ANSWERED, 401, 401, NULL, API_PAUSE },
-	{ ALL_CALLS,  HTTP_ANSWERED, 403, 403, NULL, API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 402, 403, NULL, API_PAUSE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 407, 407, NULL, API_PAUSE }, /* the proxy wants a password */
 	{ API_CREATE, HTTP_ANSWERED, 404, 404, NULL, API_AGAIN }, /* the file is not known there yet */
 	{ API_CREATE, HTTP_ANSWERED, 408, 409, NULL, API_DOUBT },
 	{ API_CREATE, HTTP_ANSWERED, 500, 599, NULL, API_DOUBT },
@@ -155,6 +157,9 @@ static void finish(struct api_request *request, const struct http_response *resp
 		answer.verdict = request->call == API_CREATE ? API_DOUBT : API_AGAIN;
 	if (answer.verdict != API_OK)
 		words = describe(response, &refusal);
+	/* Where a file was moved to, nobody knows our account: a refusal there is about an address that got old. */
+	if (request->redirects && answer.verdict == API_PAUSE)
+		answer.verdict = API_AGAIN;
 	answer.code = refusal.code;
 	answer.words = words;
 	request->on_done(&answer, request->context);

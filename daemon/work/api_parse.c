@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,6 +16,7 @@
 #define MAX_DEPTH 64
 #define MAX_ID 4096   /* the longest seen in the field are 1.5 kB */
 #define MAX_WORDS 400 /* of a provider's message */
+#define MAX_CODE 64
 
 static inline void cleanup_json(struct json_object **object)
 {
@@ -105,24 +107,74 @@ static int64_t integer_of(struct json_object *object, const char *name)
 	return number >= 0 ? number : -1;
 }
 
-/* Seconds, milliseconds (13 digits), floats, or ISO 8601 text. */
-static int64_t time_of(struct json_object *object, const char *name)
+/* A code is a word; it goes to the journal, where nobody's sentences may stand (G8). */
+static char *code_of(struct json_object *object, const char *name)
 {
-	struct json_object *value = member(object, name);
-	struct tm parts = { 0 };
-	double number;
+	auto_free char *text = text_of(object, name);
+	size_t size = text ? strlen(text) : 0;
 
-	if (json_object_is_type(value, json_type_string)) {
-		if (!strptime(json_object_get_string(value), "%Y-%m-%dT%H:%M:%S", &parts))
-			return 0;
-		return (int64_t)timegm(&parts) * 1000;
-	}
-	if (!json_object_is_type(value, json_type_int) && !json_object_is_type(value, json_type_double))
-		return 0;
-	number = json_object_get_double(value);
+	if (!size || size > MAX_CODE)
+		return NULL;
+	for (size_t i = 0; i < size; i++)
+		if (!isalnum((unsigned char)text[i]) && !strchr("_-.:/", text[i]))
+			return NULL;
+	return take(text);
+}
+
+static int64_t time_of_number(double number)
+{
 	if (!(number > 0 && number < 1e14))
 		return 0;
 	return (int64_t)(number < 1e11 ? number * 1000 : number);
+}
+
+/*
+ * ISO 8601 with a zone. Without one the time is not known: taken for another zone's, a young batch would look
+ * hours old, and a search that ends at what is old would miss it.
+ */
+static int64_t time_of_text(const char *text)
+{
+	struct tm parts = { 0 };
+	const char *rest = strptime(text, "%Y-%m-%d", &parts);
+	int hours = 0, minutes = 0;
+	char *end;
+	double number;
+
+	if (!rest) {
+		number = strtod(text, &end);
+		return *text && !*end ? time_of_number(number) : 0;
+	}
+	if (*rest != 'T' && *rest != ' ')
+		return 0;
+	rest = strptime(rest + 1, "%H:%M:%S", &parts);
+	if (!rest)
+		return 0;
+	if (*rest == '.')
+		rest += 1 + strspn(rest + 1, "0123456789");
+	if (*rest == '+' || *rest == '-') {
+		if (sscanf(rest + 1, "%2d%*[:]%2d", &hours, &minutes) < 2 &&
+		    sscanf(rest + 1, "%2d%2d", &hours, &minutes) < 1)
+			return 0;
+		if (*rest == '-') {
+			hours = -hours;
+			minutes = -minutes;
+		}
+	} else if (*rest != 'Z' && *rest != 'z') {
+		return 0;
+	}
+	return ((int64_t)timegm(&parts) - hours * 3600 - minutes * 60) * 1000;
+}
+
+/* Seconds, milliseconds (13 digits), floats, any of these as text, or ISO 8601 text. */
+static int64_t time_of(struct json_object *object, const char *name)
+{
+	struct json_object *value = member(object, name);
+
+	if (json_object_is_type(value, json_type_string))
+		return time_of_text(json_object_get_string(value));
+	if (!json_object_is_type(value, json_type_int) && !json_object_is_type(value, json_type_double))
+		return 0;
+	return time_of_number(json_object_get_double(value));
 }
 
 static char *words(const char *text, size_t size)
@@ -140,27 +192,29 @@ static char *words(const char *text, size_t size)
 	return xmemdup0(text, size);
 }
 
-/* errors: {"data": [...]}, an array of objects or of strings, a string, null. */
+static char *words_of(struct json_object *value)
+{
+	const char *text = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+
+	return *text ? words(text, strlen(text)) : NULL;
+}
+
+/* errors: {"data": [...]}, an array of objects or of strings, one object, a string, null. */
 static void read_errors(struct json_object *errors, struct api_batch *batch)
 {
-	struct json_object *list = json_object_is_type(errors, json_type_object) ? member(errors, "data") :
-										   errors;
+	struct json_object *list = member(errors, "data") ? member(errors, "data") : errors;
 	struct json_object *first = list;
 
 	if (json_object_is_type(list, json_type_array)) {
 		batch->error_count = (int64_t)json_object_array_length(list);
 		first = batch->error_count ? json_object_array_get_idx(list, 0) : NULL;
 	}
-	if (json_object_is_type(first, json_type_string)) {
-		const char *text = json_object_get_string(first);
-
-		batch->error_count = batch->error_count ? batch->error_count : 1;
-		batch->error_message = words(text, strlen(text));
-		return;
-	}
-	batch->error_code = text_of(first, "code");
+	batch->error_code = code_of(first, "code");
 	batch->error_param = text_of(first, "param");
-	batch->error_message = text_of(first, "message");
+	batch->error_message = words_of(json_object_is_type(first, json_type_object) ? member(first, "message") :
+										       first);
+	if (!batch->error_count && (batch->error_code || batch->error_message))
+		batch->error_count = 1;
 }
 
 static void read_batch(struct json_object *object, struct api_batch *batch)
@@ -273,7 +327,7 @@ void api_parse_error(const char *body, size_t size, struct api_error *ret_error)
 	static const char *const places[] = { "message", "detail", "error" };
 	const char *text = NULL;
 
-	*ret_error = (struct api_error){ .code = text_of(source, "code") };
+	*ret_error = (struct api_error){ .code = code_of(source, "code") };
 	for (size_t i = 0; !text && i < ARRAY_SIZE(places); i++)
 		if (json_object_is_type(member(source, places[i]), json_type_string))
 			text = json_object_get_string(member(source, places[i]));
@@ -281,7 +335,7 @@ void api_parse_error(const char *body, size_t size, struct api_error *ret_error)
 		text = json_object_get_string(object);
 	/* Without a code, the type is the next best word. */
 	if (!ret_error->code)
-		ret_error->code = text_of(source, "type");
+		ret_error->code = code_of(source, "type");
 	ret_error->message = text ? words(text, strlen(text)) : words(body, size);
 }
 

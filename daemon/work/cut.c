@@ -11,11 +11,11 @@
 #include "daemon/work/intake.h"
 #include "daemon/work/rows.h"
 
-#define BLOCK ((size_t)1024) /* rows of a shard that are held in memory, and moved at once */
+#define BLOCK       ((size_t)1024) /* rows of a shard that are held in memory, and moved at once */
 #define BLOCK_BYTES (BLOCK * sizeof(uint32_t))
 
-#define SLICE 16384	     /* rows read; what a slice does else is counted in the same measure */
-#define COST_OF_CLOSING 256  /* of the store's work for a shard, beside that for its rows */
+#define SLICE           16384 /* rows read; what a slice does else is counted in the same measure */
+#define COST_OF_CLOSING 256   /* of the store's work for a shard, beside that for its rows */
 
 /*
  * The shard of a group that is being filled. A thousand of them may be open at once: so none has a
@@ -39,7 +39,7 @@ struct cut {
 	struct rows_reader rows;
 	int64_t next_row;
 	size_t next_group; /* to be closed, after the last row */
-	int64_t left;	   /* of this slice */
+	int64_t left;      /* of this slice */
 	struct vault_scratch *scratch;
 	uint32_t blocks; /* in scratch */
 	struct cut_shard *shards;
@@ -57,25 +57,27 @@ static int move_block(struct cut *cut, struct open_shard *open, struct error *er
 		r = vault_scratch_new(cut->vault, cut->rows.count * (int64_t)sizeof(uint32_t),
 				      &cut->scratch, err);
 	if (!r)
-		r = vault_scratch_write(cut->scratch, cut->blocks * (int64_t)BLOCK_BYTES, open->rows,
-					BLOCK_BYTES, err);
+		r = vault_scratch_write(cut->scratch, cut->blocks * (int64_t)BLOCK_BYTES,
+					open->rows, BLOCK_BYTES, err);
 	if (r)
 		return r;
 	if (open->block_count == open->block_capacity) {
 		open->block_capacity = open->block_capacity ? open->block_capacity * 2 : 8;
-		open->blocks = xreallocarray(open->blocks, open->block_capacity, sizeof(*open->blocks));
+		open->blocks =
+			xreallocarray(open->blocks, open->block_capacity, sizeof(*open->blocks));
 	}
 	open->blocks[open->block_count++] = cut->blocks++;
 	open->row_count = 0;
 	return 0;
 }
 
-static int write_members(struct rows_writer *writer, const uint32_t *rows, size_t count, struct error *err)
+static int write_members(struct rows_writer *writer, const uint32_t *rows, size_t count,
+			 struct error *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; !r && i < count; i++)
-		r = rows_write(writer, &(struct record_member){ .row = rows[i] }, err);
+		r = rows_write(writer, &(struct record_member){.row = rows[i]}, err);
 	return r;
 }
 
@@ -124,7 +126,8 @@ static void open_shard(struct cut *cut, struct open_shard *open, uint16_t group)
 }
 
 /* A row that is beyond a limit by itself has a shard to itself. */
-static bool has_room(const struct cut *cut, const struct open_shard *open, const struct record_row *row)
+static bool has_room(const struct cut *cut, const struct open_shard *open,
+		     const struct record_row *row)
 {
 	const struct cut_shard *shard = &cut->shards[open->index];
 
@@ -140,8 +143,9 @@ static int deal(struct cut *cut, const struct record_row *row, struct error *err
 	int r = 0;
 
 	if (row->group >= INTAKE_MAX_GROUPS)
-		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is damaged at record %" PRId64,
-				 ROWS_NAME, cut->job, cut->next_row);
+		return error_set(err, -EUCLEAN,
+				 "%s of job %" PRId64 " is damaged at record %" PRId64, ROWS_NAME,
+				 cut->job, cut->next_row);
 	open = &cut->open[row->group];
 	if (open->is_open && !has_room(cut, open, row))
 		r = close_shard(cut, open, err);

@@ -49,18 +49,21 @@ static json_object *flaw_object(const struct flaw *flaw)
 	json_object_object_add(object, "code", json_object_new_string(flaw->code));
 	json_object_object_add(object, "message",
 			       json_object_new_string_len(flaw->message, (int)flaw->size));
-	json_object_object_add(object, "param", flaw->param ? json_object_new_string(flaw->param) : NULL);
-	json_object_object_add(object, "line", flaw->line ? json_object_new_int64(flaw->line) : NULL);
+	json_object_object_add(object, "param",
+			       flaw->param ? json_object_new_string(flaw->param) : NULL);
+	json_object_object_add(object, "line",
+			       flaw->line ? json_object_new_int64(flaw->line) : NULL);
 	return object;
 }
 
 bool flaws_wants(const struct flaws *flaws, int64_t line)
 {
-	return flaws->kept_count < PROTOCOL_MAX_ERRORS || line < flaws->kept[flaws->kept_count - 1].line;
+	return flaws->kept_count < PROTOCOL_MAX_ERRORS ||
+	       line < flaws->kept[flaws->kept_count - 1].line;
 }
 
-void flaws_add(struct flaws *flaws, int64_t line, const char *code, const char *param, const char *message,
-	       size_t size)
+void flaws_add(struct flaws *flaws, int64_t line, const char *code, const char *param,
+	       const char *message, size_t size)
 {
 	size_t place;
 
@@ -88,8 +91,8 @@ char *flaws_json(const struct flaws *flaws)
 
 	for (size_t i = 0; i < flaws->kept_count; i++)
 		json_object_array_add(array, flaw_object(&flaws->kept[i]));
-	text = xstrdup(json_object_to_json_string_ext(array, JSON_C_TO_STRING_PLAIN |
-								     JSON_C_TO_STRING_NOSLASHESCAPE));
+	text = xstrdup(json_object_to_json_string_ext(
+		array, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(array);
 	return text;
 }
@@ -99,5 +102,5 @@ void flaws_release(struct flaws *flaws)
 	for (size_t i = 0; i < flaws->kept_count; i++)
 		free(flaws->kept[i].message);
 	free(flaws->kept);
-	*flaws = (struct flaws){ 0 };
+	*flaws = (struct flaws){0};
 }

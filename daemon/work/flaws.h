@@ -21,11 +21,11 @@ struct flaws {
 /* Whether a flaw of this line would be kept. Where it is not, flaws_add needs no message. */
 bool flaws_wants(const struct flaws *flaws, int64_t line);
 /*
- * Counts one, in any order of lines; line 0 is the file itself. code and param are constants, param may be
- * NULL; message is UTF-8 of size bytes and is copied.
+ * Counts one, in any order of lines; line 0 is the file itself. code and param are constants, param
+ * may be NULL; message is UTF-8 of size bytes and is copied.
  */
-void flaws_add(struct flaws *flaws, int64_t line, const char *code, const char *param, const char *message,
-	       size_t size);
+void flaws_add(struct flaws *flaws, int64_t line, const char *code, const char *param,
+	       const char *message, size_t size);
 /* The kept ones as an array of {"code","message","param","line"}, by line; the caller frees. */
 char *flaws_json(const struct flaws *flaws);
 void flaws_release(struct flaws *flaws);

@@ -8,7 +8,8 @@
 #include "daemon/base/hash.h"
 #include "daemon/model/request.h"
 
-#define SLOTS 2048 /* a power of two, far enough above INTAKE_MAX_GROUPS that probing stays short */
+#define SLOTS 2048 /* a power of two, far enough above INTAKE_MAX_GROUPS that probing stays short  \
+		    */
 
 _Static_assert(SLOTS >= 2 * INTAKE_MAX_GROUPS, "half of the slots stay free");
 
@@ -31,18 +32,19 @@ static int add(struct groups *groups, const char *pair, const struct group_key *
 		groups->keys = xreallocarray(groups->keys, groups->capacity, sizeof(*groups->keys));
 	}
 	copy = xmemdup0(pair, key->size);
-	groups->list[number] = (struct intake_group){ .url = copy, .model = copy + strlen(copy) + 1 };
+	groups->list[number] = (struct intake_group){.url = copy, .model = copy + strlen(copy) + 1};
 	groups->keys[number] = *key;
 	groups->count++;
 	return (int)number;
 }
 
-int groups_find(struct groups *groups, uint64_t key, const char *line, const struct request *request)
+int groups_find(struct groups *groups, uint64_t key, const char *line,
+		const struct request *request)
 {
 	char pair[REQUEST_MAX_URL + 1 + REQUEST_MAX_MODEL];
 	size_t url_size = scan_decode(line, request->url, pair);
 	size_t model_size = scan_decode(line, request->model, pair + url_size + 1);
-	struct group_key wanted = { .size = url_size + 1 + model_size };
+	struct group_key wanted = {.size = url_size + 1 + model_size};
 	size_t slot;
 	int number;
 
@@ -54,7 +56,8 @@ int groups_find(struct groups *groups, uint64_t key, const char *line, const str
 	wanted.hash = hash_keyed(key, pair, wanted.size);
 	for (slot = wanted.hash % SLOTS; groups->slots[slot]; slot = (slot + 1) % SLOTS) {
 		number = groups->slots[slot] - 1;
-		if (groups->keys[number].hash == wanted.hash && groups->keys[number].size == wanted.size &&
+		if (groups->keys[number].hash == wanted.hash &&
+		    groups->keys[number].size == wanted.size &&
 		    memcmp(groups->list[number].url, pair, wanted.size) == 0)
 			return number;
 	}
@@ -71,5 +74,5 @@ void groups_release(struct groups *groups)
 	free(groups->list);
 	free(groups->keys);
 	free(groups->slots);
-	*groups = (struct groups){ 0 };
+	*groups = (struct groups){0};
 }

@@ -21,10 +21,11 @@ struct groups {
 };
 
 /*
- * The number of the pair of this request, a new one if it was not seen before. -EINVAL: the model holds a NUL character;
- * -ENOSPC: it would be one more than INTAKE_MAX_GROUPS.
+ * The number of the pair of this request, a new one if it was not seen before. -EINVAL: the model
+ * holds a NUL character; -ENOSPC: it would be one more than INTAKE_MAX_GROUPS.
  */
-int groups_find(struct groups *groups, uint64_t key, const char *line, const struct request *request);
+int groups_find(struct groups *groups, uint64_t key, const char *line,
+		const struct request *request);
 void groups_release(struct groups *groups);
 
 #endif

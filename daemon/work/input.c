@@ -24,15 +24,16 @@ static void start_at(struct input *input, int64_t offset)
 	input->sought = 0;
 }
 
-static int read_bytes(struct input *input, int64_t offset, char *out, size_t size, struct error *err)
+static int read_bytes(struct input *input, int64_t offset, char *out, size_t size,
+		      struct error *err)
 {
 	int64_t got = vault_read(&input->reader, offset, out, size);
 
 	if (got >= 0 && (size_t)got < size)
 		got = -EUCLEAN;
 	if (got < 0)
-		return error_set(err, (int)got, "cannot read the input at byte %" PRId64 ": %s", offset,
-				 error_name((int)got));
+		return error_set(err, (int)got, "cannot read the input at byte %" PRId64 ": %s",
+				 offset, error_name((int)got));
 	return 0;
 }
 
@@ -57,8 +58,8 @@ static int fill(struct input *input, struct error *err)
 	room = input->capacity - input->filled;
 	left = input->reader.size - input->offset - (int64_t)input->filled;
 	room = least(left, room < INPUT_STEP ? room : INPUT_STEP);
-	r = read_bytes(input, input->offset + (int64_t)input->filled, input->window + input->filled, room,
-		       err);
+	r = read_bytes(input, input->offset + (int64_t)input->filled, input->window + input->filled,
+		       room, err);
 	if (r)
 		return r;
 	input->filled += room;
@@ -123,11 +124,12 @@ static int seek(struct input *input, struct input_line *ret_line, struct error *
 	return INPUT_MORE;
 }
 
-int input_open(struct input *input, struct vault *vault, int64_t file, size_t longest, struct error *err)
+int input_open(struct input *input, struct vault *vault, int64_t file, size_t longest,
+	       struct error *err)
 {
 	int r;
 
-	*input = (struct input){ .reader = VAULT_READER_NONE, .longest = longest };
+	*input = (struct input){.reader = VAULT_READER_NONE, .longest = longest};
 	r = vault_open_file(vault, file, &input->reader, err);
 	if (r)
 		return r;
@@ -163,5 +165,5 @@ void input_release(struct input *input)
 {
 	vault_reader_release(&input->reader);
 	free(input->window);
-	*input = (struct input){ .reader = VAULT_READER_NONE };
+	*input = (struct input){.reader = VAULT_READER_NONE};
 }

@@ -20,9 +20,9 @@
 #include "daemon/work/sorter.h"
 #include "daemon/work/uniqueness.h"
 
-#define SLICE (1 << 20)      /* bytes of input, counted as they are read */
-#define COST_OF_A_LINE 64    /* in the same measure, so that a flood of blank lines ends a slice too */
-#define MAX_LINES UINT32_MAX /* row numbers have 32 bits */
+#define SLICE          (1 << 20)  /* bytes of input, counted as they are read */
+#define COST_OF_A_LINE 64         /* in the same measure: a flood of blank lines ends a slice too */
+#define MAX_LINES      UINT32_MAX /* row numbers have 32 bits */
 
 struct intake {
 	uint64_t id_key;
@@ -41,8 +41,8 @@ struct intake {
 
 /* line 0 is the file itself. */
 static __attribute__((format(printf, 5, 6))) void refuse(struct intake *intake, int64_t line,
-							  const char *code, const char *param,
-							  const char *format, ...)
+							 const char *code, const char *param,
+							 const char *format, ...)
 {
 	auto_free char *message = NULL;
 	va_list arguments;
@@ -62,11 +62,11 @@ static __attribute__((format(printf, 5, 6))) void refuse(struct intake *intake, 
 static void on_repeat(const struct uniqueness_repeat *repeat, void *context)
 {
 	static const char before[] = "The custom_id '";
-	static const char after[] =
-		"' for this request is a duplicate of another request. The custom_id parameter must "
-		"be unique for each request in a batch. (first at line ";
+	static const char after[] = "' for this request is a duplicate of another request. The "
+				    "custom_id parameter must "
+				    "be unique for each request in a batch. (first at line ";
 	struct intake *intake = context;
-	auto_buffer message = { 0 };
+	auto_buffer message = {0};
 
 	rows_writer_release(&intake->rows);
 	intake->requests--;
@@ -93,8 +93,9 @@ static int compare_id(struct intake *intake, const struct input_line *line, stru
 	return uniqueness_add(intake->uniqueness, &entry, err);
 }
 
-static int write_row(struct intake *intake, const struct input_line *line, const struct request *request,
-		     uint16_t group, uint64_t hash, struct error *err)
+static int write_row(struct intake *intake, const struct input_line *line,
+		     const struct request *request, uint16_t group, uint64_t hash,
+		     struct error *err)
 {
 	const struct record_row row = {
 		.offset = (uint64_t)line->offset,
@@ -114,9 +115,12 @@ static int write_row(struct intake *intake, const struct input_line *line, const
 	return rows_write(&intake->rows, &row, err);
 }
 
-/* False when the line was refused. Beyond the most groups one line is, and the others belong to none. */
-static bool find_group(struct intake *intake, const struct input_line *line, const struct request *request,
-		       uint16_t *ret_group)
+/*
+ * False when the line was refused. Of the lines beyond the most groups the first is; the others
+ * belong to no group, and are still looked at.
+ */
+static bool find_group(struct intake *intake, const struct input_line *line,
+		       const struct request *request, uint16_t *ret_group)
 {
 	int number = groups_find(&intake->groups, intake->id_key, line->bytes, request);
 
@@ -128,7 +132,8 @@ static bool find_group(struct intake *intake, const struct input_line *line, con
 	if (number == -ENOSPC && !intake->is_over_groups) {
 		intake->is_over_groups = true;
 		refuse(intake, line->number, "too_many_groups", "body.model",
-		       "This request has one more pair of model and url than the %d that a job may have.",
+		       "This request has one more pair of model and url than the %d that a job may "
+		       "have.",
 		       INTAKE_MAX_GROUPS);
 		return false;
 	}
@@ -193,7 +198,8 @@ static int read_slice(struct intake *intake, struct error *err)
 		}
 		if (line.number > MAX_LINES) {
 			refuse(intake, line.number, "too_many_requests", NULL,
-			       "The input file has more than %" PRIu32 " lines; the rest was not read.",
+			       "The input file has more than %" PRIu32
+			       " lines; the rest was not read.",
 			       MAX_LINES);
 			return end_reading(intake);
 		}
@@ -218,8 +224,8 @@ static int finish(struct intake *intake)
 	return 0;
 }
 
-int intake_new(struct vault *vault, const struct job *job, uint64_t id_key, int64_t max_bytes_of_request,
-	       struct intake **ret_intake, struct error *err)
+int intake_new(struct vault *vault, const struct job *job, uint64_t id_key,
+	       int64_t max_bytes_of_request, struct intake **ret_intake, struct error *err)
 {
 	struct intake *intake = xcalloc(1, sizeof(*intake));
 	int64_t longest = max_bytes_of_request > 0 ? max_bytes_of_request - 1 : 0;

@@ -4,10 +4,13 @@
  *
  *	the marker and our file			it is ours: adopted (of several the oldest; the others are cancelled and told)
  *	our file, metadata not echoed, no other shard owns it, not older than the intent	the same
- *	only one of the two			uncertain
+ *	only one of the two, and it may have done work		uncertain
  *	nothing, in a complete listing		seen twice, `settle` apart, by a list that has never failed to show a live batch of
  *						ours (or that trust_list vouches for): it was not created
  *	nothing, and the listing may not be complete, or is not trusted		uncertain
+ *
+ * A list that leaves out a live batch of ours which is older than `settle` proves nothing any more; one that leaves out a younger one
+ * lags, and is read again. After a create that followed such a proof the list is read once more, for a twin that appears later.
  *
  * Uncertain waits for a person. Nothing is ever guessed, because a wrong guess is paid twice.
  */
@@ -36,11 +39,14 @@
 #define MAX_LIVE 100000
 
 struct lookup {
+	bool is_watch; /* the batch is known: only its twins are looked for */
 	int64_t began_at;
 	int64_t horizon; /* created before this: cannot be ours */
 	int pages;
 	char *after; /* last id of the page before */
 	size_t on_page;
+	int64_t created_before; /* when the batch above it on the page was created */
+	bool is_unordered;	/* a batch stood below an older one: what comes later may be young */
 	bool is_past_horizon;
 	bool is_half_match;
 	char *matches[MAX_MATCHES]; /* ids, newest first */
@@ -49,7 +55,8 @@ struct lookup {
 	uint64_t *seen; /* hashes of all ids that were listed */
 	size_t seen_count;
 	size_t seen_room;
-	int64_t hidden; /* live batches of ours that the list did not show */
+	int64_t hidden; /* live batches of ours that the list did not show, */
+	int64_t lagging; /* and those among them that are young */
 };
 
 static void free_lookup(void *work)
@@ -114,11 +121,33 @@ static enum match match_batch(struct task *task, const struct api_batch *batch, 
 	/* A shard before this one used the same file, and its batch failed: that one is known. */
 	if (is_owned(task, batch->id))
 		return MATCH_NO;
-	if (is_marker)
-		return is_file ? MATCH_FULL : MATCH_HALF;
-	if (batch->created_at && batch->created_at < horizon)
+	if (is_marker && is_file)
+		return MATCH_FULL;
+	if (is_file && !batch->has_metadata && !(batch->created_at && batch->created_at < horizon))
+		return MATCH_FULL;
+	/* Whosever it is, it does no harm. */
+	if (batch->status == API_STATUS_FAILED || batch->status == API_STATUS_CANCELLED)
 		return MATCH_NO;
-	return batch->has_metadata ? MATCH_HALF : MATCH_FULL;
+	return MATCH_HALF;
+}
+
+static void note_age(struct lookup *lookup, int64_t created_at)
+{
+	if (!created_at)
+		return;
+	if (lookup->created_before && created_at > lookup->created_before)
+		lookup->is_unordered = true;
+	lookup->created_before = created_at;
+	if (created_at < lookup->horizon)
+		lookup->is_past_horizon = true;
+}
+
+/* The batch that a watch knows already is no twin of itself. */
+static bool is_own(const struct task *task, const struct api_batch *batch)
+{
+	const struct lookup *lookup = task->work;
+
+	return lookup->is_watch && task->shard.batch_id && strcmp(batch->id, task->shard.batch_id) == 0;
 }
 
 static void visit_batch(const struct api_batch *batch, void *context)
@@ -128,8 +157,9 @@ static void visit_batch(const struct api_batch *batch, void *context)
 
 	lookup->on_page++;
 	note_seen(lookup, batch->id);
-	if (batch->created_at && batch->created_at < lookup->horizon)
-		lookup->is_past_horizon = true;
+	note_age(lookup, batch->created_at);
+	if (is_own(task, batch))
+		return;
 	switch (match_batch(task, batch, lookup->horizon)) {
 	case MATCH_NO:
 		break;
@@ -158,6 +188,14 @@ static void adopt(struct task *task)
 	task_finish(task, TASK_DONE, task->shard.batch_id);
 }
 
+/* Whatever the watch saw, it was the last one; the batch itself is polled on. */
+static void end_watch(struct task *task)
+{
+	task->shard.absent_at = 0;
+	task->wait_ms = 0;
+	task_finish(task, TASK_NOT_YET, NULL);
+}
+
 static void cancel_twins(struct task *task);
 
 static void on_twin_cancelled(const struct api_answer *answer, void *context)
@@ -184,7 +222,10 @@ static void cancel_twins(struct task *task)
 	struct lookup *lookup = task->work;
 
 	if (!lookup->twins_left) {
-		adopt(task);
+		if (lookup->is_watch)
+			end_watch(task);
+		else
+			adopt(task);
 		return;
 	}
 	task->request = api_cancel(task->provider->api, lookup->matches[lookup->twins_left - 1],
@@ -197,19 +238,31 @@ static void visit_live(const struct shard *shard, void *context)
 	struct lookup *lookup = task->work;
 	uint64_t hash = id_hash(shard->batch_id);
 
-	if (shard->batch_created_at < lookup->began_at &&
-	    !bsearch(&hash, lookup->seen, lookup->seen_count, sizeof(hash), compare_hashes))
+	if (shard->batch_created_at >= lookup->began_at ||
+	    (lookup->seen_count &&
+	     bsearch(&hash, lookup->seen, lookup->seen_count, sizeof(hash), compare_hashes)))
+		return;
+	if (shard->batch_created_at < lookup->began_at - task->provider->config->settle)
 		lookup->hidden++;
+	else
+		lookup->lagging++;
+}
+
+static bool is_read_to_horizon(const struct lookup *lookup)
+{
+	return lookup->is_past_horizon && !lookup->is_unordered;
 }
 
 /* Whether a complete listing may prove an absence: a list that once hid a live batch of ours proves nothing any more. */
 static bool list_is_trusted(struct task *task)
 {
 	struct lookup *lookup = task->work;
+	/* What is close to the horizon may stand on the page that was not read, by the provider's clock. */
+	int64_t since = is_read_to_horizon(lookup) ? lookup->horizon + MARGIN_MS / 2 : 0;
 
 	if (lookup->seen_count)
 		qsort(lookup->seen, lookup->seen_count, sizeof(*lookup->seen), compare_hashes);
-	(void)store_shard_live(task_store(task), task->job.provider, lookup->horizon, MAX_LIVE, visit_live, task);
+	(void)store_shard_live(task_store(task), task->job.provider, since, MAX_LIVE, visit_live, task);
 	if (lookup->hidden) {
 		store_list_note_failure(task_store(task), task->job.provider, task_now(task));
 		task_tell(task, "shard.note", "warning",
@@ -220,6 +273,7 @@ static bool list_is_trusted(struct task *task)
 
 static void on_absent(struct task *task)
 {
+	const struct lookup *lookup = task->work;
 	int64_t settle = task->provider->config->settle;
 	int64_t now = task_now(task);
 
@@ -228,7 +282,12 @@ static void on_absent(struct task *task)
 			"the batch is not in the provider's list, and that list is not trusted");
 		return;
 	}
-	if (!task->shard.absent_at) {
+	if (lookup->lagging && !task->provider->config->trust_list) {
+		task->wait_ms = settle;
+		task_finish(task, TASK_NOT_YET, "the provider's list lags; it is read again after a while");
+		return;
+	}
+	if (task->shard.absent_at <= 0) {
 		task->shard.absent_at = now;
 		task->wait_ms = settle;
 		task_finish(task, TASK_NOT_YET, "not in the provider's list; looked for once more after a while");
@@ -239,9 +298,9 @@ static void on_absent(struct task *task)
 		task_finish(task, TASK_NOT_YET, "not in the provider's list; looked for once more after a while");
 		return;
 	}
-	/* Certain now: it was not created. */
+	/* Certain now: it was not created. The sign stays, so that a twin is watched for all the same. */
 	task->shard.intended_at = 0;
-	task->shard.absent_at = 0;
+	task->shard.absent_at = -now;
 	if (task_is_cancelled(task)) {
 		task_go(task, SHARD_CANCELLED, "cancelled; the provider has no batch of it");
 		return;
@@ -255,7 +314,10 @@ static void decide(struct task *task, bool is_complete)
 {
 	struct lookup *lookup = task->work;
 
-	if (lookup->match_count) {
+	if (lookup->is_watch) {
+		lookup->twins_left = lookup->match_count;
+		cancel_twins(task);
+	} else if (lookup->match_count) {
 		lookup->twins_left = lookup->match_count - 1;
 		cancel_twins(task);
 	} else if (lookup->is_half_match) {
@@ -280,7 +342,7 @@ static int next_page(struct lookup *lookup, int has_more, char *last_id)
 
 	free(lookup->after);
 	lookup->after = last_id;
-	if (lookup->is_past_horizon || has_more == 0 || !last_id)
+	if (is_read_to_horizon(lookup) || has_more == 0 || !last_id)
 		return 0;
 	if (is_repeated)
 		return has_more < 0 && lookup->on_page < SMALL_PAGE ? 0 : -1;
@@ -306,6 +368,7 @@ static void on_page(const struct api_answer *answer, void *context)
 		return;
 	}
 	lookup->on_page = 0;
+	lookup->created_before = 0;
 	if (api_parse_list(answer->body, answer->size, visit_batch, task, &has_more, &last_id, &err)) {
 		task_finish(task, TASK_TRY_AGAIN, err.text);
 		return;
@@ -317,13 +380,30 @@ static void on_page(const struct api_answer *answer, void *context)
 		decide(task, more == 0);
 }
 
-void lookup_start(struct task *task)
+static void read_list(struct task *task, bool is_watch, int64_t horizon)
 {
 	struct lookup *lookup = xcalloc(1, sizeof(*lookup));
 
+	lookup->is_watch = is_watch;
 	lookup->began_at = task_now(task);
-	lookup->horizon = task->shard.intended_at - MARGIN_MS;
+	lookup->horizon = horizon;
 	task->work = lookup;
 	task->work_free = free_lookup;
 	task->request = api_list(task->provider->api, NULL, on_page, task);
+}
+
+void lookup_start(struct task *task)
+{
+	read_list(task, false, task->shard.intended_at - MARGIN_MS);
+}
+
+bool lookup_is_due(const struct task *task)
+{
+	return task->shard.absent_at < 0;
+}
+
+void lookup_watch(struct task *task)
+{
+	/* No batch of a file is older than the file. */
+	read_list(task, true, task->shard.uploaded_at - MARGIN_MS);
 }

@@ -212,6 +212,11 @@ static void on_work(void *context)
 		loop_timer_set(pipeline->worker, 0);
 }
 
+void pipeline_wake(struct pipeline *pipeline, int64_t in_ms)
+{
+	loop_timer_set(pipeline->waker, in_ms);
+}
+
 static void on_wake(void *context)
 {
 	struct pipeline *pipeline = context;
@@ -424,7 +429,7 @@ void pipeline_stop(struct pipeline *pipeline)
 	while (task) {
 		struct task *next = task->next;
 
-		if (!task->is_ending &&
+		if (!task->is_ending && !task->is_intending &&
 		    !(task->shard.state == SHARD_UPLOADED && task->request && api_is_sent(task->request)))
 			task_free(task);
 		task = next;

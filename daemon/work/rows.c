@@ -14,9 +14,9 @@
  * Whoever reads one record after the other gets many at a time. Whoever jumps, as the rows of one
  * shard do among those of many, would read most of them for nothing.
  */
-#define WINDOW ((size_t)64 << 10)
+#define WINDOW           ((size_t)64 << 10)
 #define WINDOW_OF_A_JUMP ((size_t)4 << 10)
-#define PENDING ((size_t)64 << 10)
+#define PENDING          ((size_t)64 << 10)
 
 static int flush(struct rows_writer *writer, struct error *err)
 {
@@ -37,8 +37,8 @@ static int check_file(struct rows_reader *reader, struct vault *vault, struct er
 		return r;
 	got = vault_read(&reader->bytes, 0, header, sizeof(header));
 	if (got < 0)
-		return error_set(err, (int)got, "cannot read %s of job %" PRId64 ": %s", reader->name,
-				 reader->job, error_name((int)got));
+		return error_set(err, (int)got, "cannot read %s of job %" PRId64 ": %s",
+				 reader->name, reader->job, error_name((int)got));
 	if ((size_t)got < sizeof(header) || record_header_check(reader->kind, header) ||
 	    (reader->bytes.size - RECORD_HEADER_SIZE) % size)
 		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is damaged", reader->name,
@@ -64,7 +64,8 @@ static int load_window(struct rows_reader *reader, int64_t index, struct error *
 	if (got >= 0 && got < count * (int64_t)size)
 		got = -EUCLEAN;
 	if (got < 0)
-		return error_set(err, (int)got, "cannot read %s of job %" PRId64 " at record %" PRId64 ": %s",
+		return error_set(err, (int)got,
+				 "cannot read %s of job %" PRId64 " at record %" PRId64 ": %s",
 				 reader->name, reader->job, index, error_name((int)got));
 	reader->window_first = index;
 	reader->window_count = count;
@@ -127,7 +128,7 @@ void rows_writer_release(struct rows_writer *writer)
 {
 	vault_writer_free(writer->writer);
 	buffer_release(&writer->pending);
-	*writer = (struct rows_writer){ 0 };
+	*writer = (struct rows_writer){0};
 }
 
 int rows_copy(struct vault *vault, int64_t job, const char *from, const char *to, struct error *err)
@@ -146,8 +147,8 @@ int rows_copy(struct vault *vault, int64_t job, const char *from, const char *to
 		if (got > 0)
 			r = vault_write(writer, bytes, (size_t)got, err);
 		else
-			r = error_set(err, got ? (int)got : -EUCLEAN, "cannot read %s of job %" PRId64, from,
-				      job);
+			r = error_set(err, got ? (int)got : -EUCLEAN,
+				      "cannot read %s of job %" PRId64, from, job);
 	}
 	if (!r)
 		return vault_keep_record(writer, job, to, err);
@@ -179,15 +180,16 @@ int rows_read(struct rows_reader *reader, int64_t index, void *ret_record, struc
 	int r = 0;
 
 	if (index < 0 || index >= reader->count)
-		return error_set(err, -ERANGE, "%s of job %" PRId64 " has no record %" PRId64, reader->name,
-				 reader->job, index);
+		return error_set(err, -ERANGE, "%s of job %" PRId64 " has no record %" PRId64,
+				 reader->name, reader->job, index);
 	if (index < reader->window_first || index >= reader->window_first + reader->window_count)
 		r = load_window(reader, index, err);
 	if (r)
 		return r;
 	record = reader->window + (size_t)(index - reader->window_first) * size;
 	if (record_verify(reader->kind, record))
-		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is damaged at record %" PRId64,
+		return error_set(err, -EUCLEAN,
+				 "%s of job %" PRId64 " is damaged at record %" PRId64,
 				 reader->name, reader->job, index);
 	memcpy(ret_record, record, size);
 	return 0;
@@ -200,5 +202,5 @@ void rows_release(struct rows_reader *reader)
 		vault_reader_release(&reader->bytes);
 	free(reader->window);
 	free(reader->name);
-	*reader = (struct rows_reader){ .bytes = VAULT_READER_NONE };
+	*reader = (struct rows_reader){.bytes = VAULT_READER_NONE};
 }

@@ -35,9 +35,8 @@ static void sleep_until_next(struct scheduler *scheduler, int64_t now)
 {
 	int64_t next = 0;
 
-	if (store_next_due(scheduler->store, now, &next))
-		return;
-	if (!next || next - now > MAX_SLEEP_MS)
+	/* A store that cannot be read is asked again: without a timer nothing would ever be due. */
+	if (store_next_due(scheduler->store, now, &next) || !next || next - now > MAX_SLEEP_MS)
 		next = now + MAX_SLEEP_MS;
 	loop_timer_set(scheduler->timer, next - now);
 }

@@ -7,8 +7,8 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/io/vault.h"
 
-#define FAN 256 /* runs that are merged at once */
-#define CURSOR_ENTRIES ((size_t)170)
+#define FAN            512 /* runs that are merged at once */
+#define CURSOR_ENTRIES ((size_t)85)
 
 /* Places count entries, not bytes. */
 struct run {
@@ -43,7 +43,7 @@ struct sorter {
 	size_t capacity;
 	size_t taken;
 	struct pile pile;
-	struct pile merged;  /* what becomes of the pile when there are too many runs to read at once */
+	struct pile merged;  /* what becomes of a pile of too many runs to be read at once */
 	size_t merged_runs;  /* runs of the pile that are in merged, or on their way there */
 	int64_t merge_first; /* where the run that is being merged begins in merged */
 	struct cursor *cursors;
@@ -72,7 +72,7 @@ static void pile_release(struct pile *pile)
 {
 	vault_scratch_free(pile->scratch);
 	free(pile->runs);
-	*pile = (struct pile){ 0 };
+	*pile = (struct pile){0};
 }
 
 static void pile_end_run(struct pile *pile, int64_t first)
@@ -81,7 +81,7 @@ static void pile_end_run(struct pile *pile, int64_t first)
 		pile->run_capacity = pile->run_capacity ? pile->run_capacity * 2 : 16;
 		pile->runs = xreallocarray(pile->runs, pile->run_capacity, sizeof(*pile->runs));
 	}
-	pile->runs[pile->run_count++] = (struct run){ .first = first, .count = pile->size - first };
+	pile->runs[pile->run_count++] = (struct run){.first = first, .count = pile->size - first};
 }
 
 /* Writes the entries in memory behind those of a pile that will have at most most. */
@@ -208,7 +208,7 @@ static void end_pass(struct sorter *sorter)
 {
 	pile_release(&sorter->pile);
 	sorter->pile = sorter->merged;
-	sorter->merged = (struct pile){ 0 };
+	sorter->merged = (struct pile){0};
 	sorter->merged_runs = 0;
 }
 

@@ -14,13 +14,16 @@ struct sorter;
 struct vault;
 
 struct sorter_entry {
-	uint64_t hash;	  /* of the decoded custom_id */
-	uint64_t id_at;	  /* where it stands in the input, behind its quote */
+	uint64_t hash;    /* of the decoded custom_id */
+	uint64_t id_at;   /* where it stands in the input, behind its quote */
 	uint32_t id_size; /* as written */
 	uint32_t line;
 };
 
-/* most: there will never be more entries. run: so many are held in memory, and sorted or merged in one call. */
+/*
+ * most: there will never be more entries. run: so many are held in memory, and sorted or merged in
+ * one call.
+ */
 struct sorter *sorter_new(struct vault *vault, int64_t most, size_t run);
 /* NULL is fine. */
 void sorter_free(struct sorter *sorter);

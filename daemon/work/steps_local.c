@@ -170,8 +170,14 @@ static void on_cut(struct task *task)
 	auto_free char *words = NULL;
 	size_t count;
 	const struct cut_shard *shards = cut_shards(task->work, &count);
-	int r = store_group_list(task_store(task), task->job.id, note_group, &names);
+	int r;
 
+	if (!task_counts(task)) {
+		/* Cancelled meanwhile: a shard that were added now would be sent. */
+		task_finish(task, TASK_DONE, NULL);
+		return;
+	}
+	r = store_group_list(task_store(task), task->job.id, note_group, &names);
 	if (r) {
 		task_fail(task, r, "the job's groups cannot be read");
 		return;
@@ -482,6 +488,11 @@ static void on_merged(struct task *task)
 	struct merged merged = { .counts = &merging->counts };
 	struct error err = { 0 };
 
+	if (!task_counts(task)) {
+		/* Cancelled meanwhile: it is merged again, and these results would belong to nobody. */
+		task_finish(task, TASK_DONE, NULL);
+		return;
+	}
 	/* G3: nothing is called done that does not add up. */
 	if (merging->counts.ok + merging->counts.failed + merging->counts.cancelled +
 		    merging->counts.expired != task->job.counts.total) {

@@ -28,6 +28,8 @@
 /* "Cannot find file": the same file so often, then a new upload, then no more. */
 #define SAME_FILE_TRIES 3
 #define NEW_FILE_TRIES 6
+/* A file whose size differs there is sent again so often; a server may also count in another way. */
+#define UPLOAD_TRIES 3
 
 /* --- upload --- */
 
@@ -54,6 +56,24 @@ static int seek_wire(void *context, int64_t offset)
 	return wire_seek(context, offset);
 }
 
+/* The provider counts other bytes than were sent. Returns whether the task ended with that. */
+static bool judge_size(struct task *task, int64_t bytes)
+{
+	auto_free char *words = NULL;
+
+	if (bytes < 0 || bytes == task->shard.bytes)
+		return false;
+	words = xasprintf("the provider has %" PRId64 " bytes of the %" PRId64 " that were sent", bytes,
+			  task->shard.bytes);
+	if (task->shard.tries + 1 < UPLOAD_TRIES) {
+		task_finish(task, TASK_TRY_AGAIN, words);
+		return true;
+	}
+	/* Nothing is lost by going on: what it does not answer is missed when the answers are collected. */
+	task_tell(task, "shard.note", "warning", words);
+	return false;
+}
+
 static void on_uploaded(const struct api_answer *answer, void *context)
 {
 	struct task *task = context;
@@ -72,11 +92,8 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 		return;
 	}
 	(void)api_parse_file(answer->body, answer->size, &file, NULL);
-	if (file.bytes >= 0 && file.bytes != task->shard.bytes) {
-		words = xasprintf("the provider has %" PRId64 " bytes of the %" PRId64 " that were sent",
-				  file.bytes, task->shard.bytes);
+	if (judge_size(task, file.bytes)) {
 		api_file_release(&file);
-		task_finish(task, TASK_TRY_AGAIN, words);
 		return;
 	}
 	free(task->shard.provider_file);
@@ -95,7 +112,7 @@ void step_upload(struct task *task)
 	struct error err = { 0 };
 	int r;
 
-	if (task->job.state == JOB_CANCELLING) {
+	if (task->job.state != JOB_RUNNING) {
 		task_go(task, SHARD_CANCELLED, "cancelled before it was sent");
 		return;
 	}
@@ -116,11 +133,22 @@ void step_upload(struct task *task)
 
 /* --- create --- */
 
+/* A word that nobody knows is told when it is new; whatever it means, it is no end. */
+static void tell_unknown(struct task *task, const struct api_batch *batch)
+{
+	const char *before = task->shard.remote_status;
+
+	if (batch->status == API_STATUS_UNKNOWN && (!before || strcmp(before, batch->status_text) != 0))
+		task_tell(task, "shard.note", "warning",
+			  "the provider gives a status that is not known; polling goes on");
+}
+
 /* The batch is there: what it says of itself, in the shard. */
 static void note_batch(struct task *task, const struct api_batch *batch)
 {
 	struct shard *shard = &task->shard;
 
+	tell_unknown(task, batch);
 	free(shard->batch_id);
 	shard->batch_id = xstrdup(batch->id);
 	free(shard->remote_status);
@@ -145,11 +173,18 @@ static void on_created(const struct api_answer *answer, void *context)
 		/* The intent stays: the next try looks before it does anything. */
 		task_tell(task, "shard.doubt", "warning", answer->words);
 		task->wait_ms = task->provider->config->retry_first;
+		if (answer->retry_after_ms > task->wait_ms)
+			task->wait_ms = answer->retry_after_ms;
 		task_finish(task, TASK_NOT_YET, "whether the batch was created is not known; it will be looked up");
 		break;
 	case API_FULL:
 		task->shard.intended_at = 0;
-		task_finish_answer(task, answer);
+		task->retry_after_ms = answer->retry_after_ms;
+		if (task->retry_after_ms <= 0)
+			task->retry_after_ms = backoff_retry_ms(FULL_FIRST_MS, FULL_LONGEST_MS,
+								(uint32_t)task->shard.tries + 1,
+								loop_random(task_loop(task)));
+		task_finish(task, TASK_TRY_AGAIN, answer->words);
 		break;
 	case API_AGAIN:
 	case API_REFUSED:
@@ -162,13 +197,33 @@ static void on_created(const struct api_answer *answer, void *context)
 	}
 }
 
-/* The intent is on disk: now the call may leave. */
+/* The intent is on disk and the call must not leave any more: nothing was made, for certain. */
+static void forget_intent(struct task *task)
+{
+	task->shard.intended_at = 0;
+	if (task_is_cancelled(task)) {
+		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
+		return;
+	}
+	task->wait_ms = 0;
+	task_finish(task, TASK_NOT_YET, NULL);
+}
+
+/* The intent is on disk: now the call may leave, unless a cancel or a stop came in between. */
 static void on_intended(int result, void *context)
 {
 	struct task *task = context;
 
+	task->is_intending = false;
 	if (result) {
+		pipeline_wake(task->pipeline, TASK_SPOILED_WAIT_MS);
 		task_free(task);
+		return;
+	}
+	if (task->pipeline->is_stopping || task_is_cancelled(task)) {
+		/* This turn is over, and what is written now needs another one. */
+		pipeline_wake(task->pipeline, 0);
+		forget_intent(task);
 		return;
 	}
 	task->request = api_create(task->provider->api, task->shard.provider_file, task->shard.url,
@@ -181,13 +236,15 @@ void step_create(struct task *task)
 		lookup_start(task);
 		return;
 	}
-	if (task->job.state == JOB_CANCELLING) {
+	if (task->job.state != JOB_RUNNING) {
 		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
 		return;
 	}
 	task->shard.intended_at = task_now(task);
-	task->shard.absent_at = 0;
+	if (task->shard.absent_at > 0)
+		task->shard.absent_at = 0;
 	store_shard_save(task_store(task), &task->shard);
+	task->is_intending = true;
 	store_after_commit(task_store(task), on_intended, task);
 }
 
@@ -269,8 +326,8 @@ static void on_failed(struct task *task, const struct api_batch *batch)
 		task_finish(task, TASK_HOPELESS, words);
 	} else if (is_queue_full(batch)) {
 		redo(task, SHARD_UPLOADED, backoff_retry_ms(FULL_FIRST_MS, FULL_LONGEST_MS, redone, random), words);
-	} else if (is_file_missing(batch) && task->shard.redone < NEW_FILE_TRIES) {
-		redo(task, task->shard.redone < SAME_FILE_TRIES ? SHARD_UPLOADED : SHARD_CUT, wait_ms, words);
+	} else if (is_file_missing(batch) && redone < NEW_FILE_TRIES) {
+		redo(task, redone % SAME_FILE_TRIES ? SHARD_UPLOADED : SHARD_CUT, wait_ms, words);
 	} else if (!batch->error_count && task->shard.redone < config->max_attempts) {
 		/* No reason given: a server that was restarted, for one. */
 		redo(task, SHARD_UPLOADED, wait_ms, words);
@@ -279,11 +336,11 @@ static void on_failed(struct task *task, const struct api_batch *batch)
 	}
 }
 
-/* Whether a completed batch speaks of answers but names no file for them yet. */
+/* Whether a batch that ended speaks of answers but names no file for them yet. */
 static bool is_file_awaited(const struct api_batch *batch)
 {
 	if (batch->status != API_STATUS_COMPLETED)
-		return false;
+		return batch->status != API_STATUS_FAILED && batch->completed > 0 && !batch->output_file_id;
 	if (!batch->output_file_id && !batch->error_file_id)
 		return true;
 	return (batch->completed > 0 && !batch->output_file_id) || (batch->failed > 0 && !batch->error_file_id);
@@ -296,13 +353,17 @@ static void on_terminal(struct task *task, const struct api_answer *answer, cons
 	struct error err = { 0 };
 	int r;
 
+	if (lookup_is_due(task)) {
+		lookup_watch(task);
+		return;
+	}
 	if (!shard->ended_at)
 		shard->ended_at = task_now(task);
 	if (is_file_awaited(batch) && task_now(task) < shard->ended_at + PROBE_MS) {
 		task->wait_ms = PROBE_EVERY_MS < task->provider->config->poll_longest ?
 					PROBE_EVERY_MS :
 					task->provider->config->poll_longest;
-		task_finish(task, TASK_NOT_YET, "completed, but the provider does not name the result files yet");
+		task_finish(task, TASK_NOT_YET, "ended, but the provider does not name the result files yet");
 		return;
 	}
 	r = keep_object(task, answer, &err);
@@ -324,12 +385,14 @@ static void on_terminal(struct task *task, const struct api_answer *answer, cons
 static bool note_progress(struct shard *shard, const struct api_batch *batch)
 {
 	bool is_changed = !shard->remote_status || strcmp(shard->remote_status, batch->status_text) != 0;
+	/* On their way counts may lag and fall; those of an ended batch, where it has any, are its last word. */
+	bool is_final = api_status_is_terminal(batch->status) && batch->completed + batch->failed > 0;
 
-	if (batch->completed > shard->remote_completed) {
+	if (is_final || batch->completed > shard->remote_completed) {
 		shard->remote_completed = batch->completed;
 		is_changed = true;
 	}
-	if (batch->failed > shard->remote_failed) {
+	if (is_final || batch->failed > shard->remote_failed) {
 		shard->remote_failed = batch->failed;
 		is_changed = true;
 	}
@@ -345,7 +408,6 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 	const struct config_provider *config = task->provider->config;
 	struct api_batch batch = { 0 };
 	auto_free char *words = NULL;
-	bool is_new_word;
 
 	task->request = NULL;
 	if (answer->verdict == API_REFUSED || answer->verdict == API_GONE) {
@@ -358,12 +420,9 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 		return;
 	}
 	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
-	is_new_word = batch.status == API_STATUS_UNKNOWN &&
-		      (!shard->remote_status || strcmp(shard->remote_status, batch.status_text) != 0);
+	tell_unknown(task, &batch);
 	shard->polls = note_progress(shard, &batch) ? 0 : shard->polls + 1;
 	shard->tries = 0;
-	if (is_new_word)
-		task_tell(task, "shard.note", "warning", "the provider gives a status that is not known; polling goes on");
 	if (api_status_is_terminal(batch.status)) {
 		on_terminal(task, answer, &batch);
 	} else {
@@ -400,6 +459,9 @@ void step_poll(struct task *task)
 
 	if (task->job.state == JOB_CANCELLING && !task->shard.is_cancel_sent)
 		task->request = api_cancel(api, task->shard.batch_id, on_cancelled, task);
+	else if (lookup_is_due(task) &&
+		 task_now(task) >= task->shard.batch_created_at + task->provider->config->settle)
+		lookup_watch(task);
 	else
 		task->request = api_retrieve(api, task->shard.batch_id, on_retrieved, task);
 }

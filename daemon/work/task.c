@@ -15,8 +15,6 @@
 #include "daemon/work/api.h"
 #include "daemon/work/provider.h"
 
-/* After a commit that failed the step is tried anew so much later: there may be room again. */
-#define SPOILED_WAIT_MS 1000
 #define EXIT_IO 74
 
 static void task_unlink(struct task *task)
@@ -57,7 +55,7 @@ static void on_task_committed(int result, void *context)
 	task_free(task);
 	/* Nothing happened, says the disk; so it is still due, but not at once. */
 	if (result)
-		loop_timer_set(pipeline->waker, SPOILED_WAIT_MS);
+		pipeline_wake(pipeline, TASK_SPOILED_WAIT_MS);
 	else
 		pipeline->callbacks.on_idle(pipeline->callbacks.context);
 }
@@ -81,7 +79,7 @@ static void settle_job(struct task *task)
 
 	if (!shard_is_ended(task->shard.state) ||
 	    store_shard_count(pipeline->store, task->job.id, NULL, &open) || open > 0 ||
-	    store_job_get(pipeline->store, task->job.id, &job))
+	    store_job_get(pipeline->store, task->job.id, &job) || job_is_ended(job.state))
 		return;
 	job.due_at = loop_now_ms(pipeline->loop);
 	job.finalizing_at = job.due_at;
@@ -138,7 +136,8 @@ static void finish_try_again(struct task *task, const char *words)
 	int64_t wait_ms = task->retry_after_ms;
 
 	++*tries;
-	if (wait_ms < 0)
+	/* "At once" would be a loop that never rests. */
+	if (wait_ms <= 0)
 		wait_ms = backoff_retry_ms(config ? config->retry_first : 5000,
 					   config ? config->retry_longest : 900000, (uint32_t)*tries,
 					   loop_random(task->pipeline->loop));
@@ -295,8 +294,14 @@ bool task_is_cancelled(struct task *task)
 {
 	auto_job job = { 0 };
 
-	return store_job_get(task->pipeline->store, task->job.id, &job) == 0 &&
-	       job.state == JOB_CANCELLING;
+	return store_job_get(task->pipeline->store, task->job.id, &job) == 0 && job.state != JOB_RUNNING;
+}
+
+bool task_counts(struct task *task)
+{
+	auto_job job = { 0 };
+
+	return store_job_get(task->pipeline->store, task->job.id, &job) == 0 && job.state == task->job.state;
 }
 
 char *task_marker(struct loop *loop)

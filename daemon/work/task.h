@@ -49,6 +49,7 @@ struct task {
 	int64_t wait_ms; /* of TASK_NOT_YET */
 	int64_t retry_after_ms; /* the server's wish, or -1 */
 	bool is_ending; /* waits for the commit */
+	bool is_intending; /* so does its intent to create; it must not be freed meanwhile */
 };
 
 struct pipeline {
@@ -60,9 +61,12 @@ struct pipeline {
 	struct task *tasks;
 	size_t active;
 	struct loop_timer *worker; /* turns the tasks that have slices to do */
-	struct loop_timer *waker;  /* after a commit that failed */
+	struct loop_timer *waker;  /* pipeline_wake */
 	bool is_stopping;
 };
+
+/* After a commit that failed a step is tried anew so much later: there may be room again. */
+#define TASK_SPOILED_WAIT_MS 1000
 
 /* The only two functions that change a state (or begin one): the stamp, the row, the event, the log line. */
 void pipeline_job_state(struct pipeline *pipeline, struct job *job, enum job_state state, const char *words);
@@ -71,6 +75,9 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 /* Adds an event to a job's history and, after the commit, a line to the log. shard may be NULL. type is a constant. */
 void pipeline_tell(struct pipeline *pipeline, const struct job *job, const struct shard *shard, const char *type,
 		   const char *level, const char *words);
+
+/* Looks for what is due after so long: for whoever writes, or gives up, where no turn is certain to follow. */
+void pipeline_wake(struct pipeline *pipeline, int64_t in_ms);
 
 /* Drops a task without an end: the disk knows that its step is due. */
 void task_free(struct task *task);
@@ -102,8 +109,10 @@ void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in
 /* The next free shard number of the task's job. */
 int64_t task_next_number(struct task *task);
 
-/* Whether the user asked for the job's end, as the store knows it now. */
+/* Whether the job goes on no more, as the store knows it now: the user asked for its end, or it has ended. */
 bool task_is_cancelled(struct task *task);
+/* Whether the result of a step of the job itself still counts: its state is the one that the step began in. */
+bool task_counts(struct task *task);
 
 /* A marker: 24 hexadecimal digits, 96 random bits. The caller frees. */
 char *task_marker(struct loop *loop);
@@ -120,5 +129,9 @@ void step_collect(struct task *task);
 
 /* Settles a create in doubt: looks for the batch, and ends the task. Never creates. */
 void lookup_start(struct task *task);
+/* Whether the shard's batch was created after another create of it was found absent: then a twin may yet appear. */
+bool lookup_is_due(const struct task *task);
+/* Looks for it once, cancels and tells it, and ends the task with NOT_YET and nothing to wait for. */
+void lookup_watch(struct task *task);
 
 #endif

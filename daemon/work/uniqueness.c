@@ -10,8 +10,8 @@
 #include "daemon/work/row_id.h"
 #include "daemon/work/sorter.h"
 
-#define LEAST_LINE 64	     /* bytes; the four members of a request need more */
-#define SLICE (64 << 10)     /* entries */
+#define LEAST_LINE        64         /* bytes; the four members of a request need more */
+#define SLICE             (32 << 10) /* entries */
 #define COST_OF_COMPARING 64 /* in the same measure: to read an id from the input takes a while */
 
 /*
@@ -49,12 +49,14 @@ static int keep_for_next_round(struct uniqueness *uniqueness, const struct sorte
 			       struct error *err)
 {
 	if (!uniqueness->rest)
-		uniqueness->rest = sorter_new(uniqueness->vault, sorter_count(uniqueness->round), SLICE);
+		uniqueness->rest =
+			sorter_new(uniqueness->vault, sorter_count(uniqueness->round), SLICE);
 	return sorter_add(uniqueness->rest, entry, err);
 }
 
 /* Judges an entry that has the hash of the leader. */
-static int compare(struct uniqueness *uniqueness, const struct sorter_entry *entry, struct error *err)
+static int compare(struct uniqueness *uniqueness, const struct sorter_entry *entry,
+		   struct error *err)
 {
 	char id[REQUEST_MAX_CUSTOM_ID];
 	size_t size = 0;
@@ -71,10 +73,10 @@ static int compare(struct uniqueness *uniqueness, const struct sorter_entry *ent
 		return r;
 	if (size != uniqueness->leader_size || memcmp(id, uniqueness->leader_id, size) != 0)
 		return keep_for_next_round(uniqueness, entry, err);
-	uniqueness->on_repeat(&(struct uniqueness_repeat){ .id = id,
-							   .size = size,
-							   .line = entry->line,
-							   .first_line = uniqueness->leader.line },
+	uniqueness->on_repeat(&(struct uniqueness_repeat){.id = id,
+							  .size = size,
+							  .line = entry->line,
+							  .first_line = uniqueness->leader.line},
 			      uniqueness->context);
 	return 0;
 }
@@ -92,7 +94,8 @@ static int end_round(struct uniqueness *uniqueness)
 }
 
 struct uniqueness *uniqueness_new(struct vault *vault, const struct vault_reader *input,
-				  void (*on_repeat)(const struct uniqueness_repeat *repeat, void *context),
+				  void (*on_repeat)(const struct uniqueness_repeat *repeat,
+						    void *context),
 				  void *context)
 {
 	struct uniqueness *uniqueness = xcalloc(1, sizeof(*uniqueness));
@@ -114,7 +117,8 @@ void uniqueness_free(struct uniqueness *uniqueness)
 	free(uniqueness);
 }
 
-int uniqueness_add(struct uniqueness *uniqueness, const struct sorter_entry *entry, struct error *err)
+int uniqueness_add(struct uniqueness *uniqueness, const struct sorter_entry *entry,
+		   struct error *err)
 {
 	return sorter_add(uniqueness->round, entry, err);
 }

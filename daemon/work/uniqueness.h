@@ -1,7 +1,8 @@
 /*
  * Whether every custom_id of an input is used once. Ids are told apart by their hashes first, in
  * sorted order; those of one hash are read from the input again and compared decoded, so that a
- * collision of hashes costs time and nothing else. Memory stays the same whatever the number of ids.
+ * collision of hashes costs time and nothing else. Memory stays the same whatever the number of
+ * ids.
  */
 #ifndef BATCHD_WORK_UNIQUENESS_H
 #define BATCHD_WORK_UNIQUENESS_H
@@ -23,14 +24,19 @@ struct uniqueness_repeat {
 	uint32_t first_line; /* that uses it */
 };
 
-/* input must outlive it. on_repeat is called once for each line that repeats an id, in no order of lines. */
+/*
+ * input must outlive it. on_repeat is called once for each line that repeats an id, in no order of
+ * lines.
+ */
 struct uniqueness *uniqueness_new(struct vault *vault, const struct vault_reader *input,
-				  void (*on_repeat)(const struct uniqueness_repeat *repeat, void *context),
+				  void (*on_repeat)(const struct uniqueness_repeat *repeat,
+						    void *context),
 				  void *context);
 /* NULL is fine. */
 void uniqueness_free(struct uniqueness *uniqueness);
 /* Adds an id; lines ascend. */
-int uniqueness_add(struct uniqueness *uniqueness, const struct sorter_entry *entry, struct error *err);
+int uniqueness_add(struct uniqueness *uniqueness, const struct sorter_entry *entry,
+		   struct error *err);
 /* After the last id. 1: there is more to do; 0: all were compared; or -errno. */
 int uniqueness_slice(struct uniqueness *uniqueness, struct error *err);
 

@@ -3,12 +3,14 @@
 #	make_input FILE			the 1,319 requests of gsm8k where they lie beside the tree, else as many of our own
 #	fresh_start			a state folder as on the first day, and an API that remembers nothing
 #	start_killable VARIABLE=VALUE...	the daemon that dies at a call (tests/crash/killer.c); returns when it is ready, or dead
+#	start_ordinary			the daemon as it is; returns likewise
 #	end_killable			its end, by SIGTERM if it lives; was_killed says how, killed_at where
 #	submit FILE			one job, always with the same idempotency key: job 1
 #	follow				job 1's history, until it ends or the daemon does
 #	quick_config [LINE...]		as write_config, with waits of a few milliseconds
 #	run_undisturbed FILE		what all others are compared with; its own test is that nothing is missing or out of order
-#	complaints			what is wrong with job 1 now that it has ended; nothing, if nothing is
+#	gaps, litter			what its history lacks; what is left over in the state folder
+#	complaints			all that is wrong with job 1 now that it has ended; nothing, if nothing is
 . "$srcdir/tests/system/lib.sh"
 
 killable_status=0
@@ -46,12 +48,12 @@ fresh_start()
 	sim_post /sim/reset >/dev/null
 }
 
-start_killable()
+# start_listening COMMAND...: its words tell when it is ready, their end that it is dead: faster than to ask again and again.
+start_listening()
 {
-	rm -f "$folder/kill.log" "$folder/words"
+	rm -f "$folder/words"
 	mkfifo "$folder/words"
-	env BATCHD_KILL_LOG="$folder/kill.log" "$@" "$builddir/batchd-killable" \
-		--config "$folder/batchd.conf" 2>"$folder/words" &
+	"$@" --config "$folder/batchd.conf" 2>"$folder/words" &
 	batchd_pid=$!
 	exec 3<"$folder/words"
 	while read -r line <&3; do
@@ -61,7 +63,19 @@ start_killable()
 		esac
 	done
 	cat <&3 >>"$folder/batchd.log" &
+	listener=$!
 	exec 3<&-
+}
+
+start_killable()
+{
+	rm -f "$folder/kill.log"
+	start_listening env BATCHD_KILL_LOG="$folder/kill.log" "$@" "$builddir/batchd-killable"
+}
+
+start_ordinary()
+{
+	start_listening "$batchd_program"
 }
 
 end_killable()
@@ -70,6 +84,7 @@ end_killable()
 	wait "$batchd_pid" 2>/dev/null
 	killable_status=$?
 	batchd_pid=
+	wait "$listener"
 }
 
 was_killed()
@@ -111,7 +126,7 @@ results()
 run_undisturbed()
 {
 	fresh_start
-	start_batchd
+	start_ordinary
 	submit "$1"
 	follow
 	results "$folder/wanted"
@@ -130,13 +145,23 @@ ids()
 	sed 's/.*"custom_id": *"\([^"]*\)".*/\1/' "$1"
 }
 
+gaps()
+{
+	sed 's/.*"seq":\([0-9]*\).*/\1/' "$folder/events" | awk '$1 != NR { print "a gap in the history before " $1; exit }'
+}
+
+litter()
+{
+	ls "$folder/state/tmp" | sed 's/^/left in tmp: /'
+}
+
 complaints()
 {
 	results "$folder/got"
 	cmp "$folder/wanted" "$folder/got" 2>&1
 	states | diff "$folder/wanted.states" - | sed 's/^/history: /'
 	files | diff "$folder/wanted.files" - | sed 's/^/files: /'
-	sed 's/.*"seq":\([0-9]*\).*/\1/' "$folder/events" | awk '$1 != NR { print "a gap in the history before " $1; exit }'
+	gaps
 	sim_get /sim/ledger | sed 's/.*"batches_created":\([0-9]*\).*/\1/' |
 		awk -v wanted="$shards" '$1 != wanted { print "batches made: " $1 ", wanted: " wanted }'
 	sim_get /sim/ledger/requests | awk -v wanted="$(wc -l <"$folder/wanted")" '

@@ -2,7 +2,7 @@
  * What system tests need of sockets and no common tool has.
  *
  *	talk send SOCKET		sends its standard input, and prints all that comes until the peer closes
- *	talk half SOCKET		the same, but tells the peer after the last byte that no more will come
+ *	talk leave SOCKET		sends its standard input, and is gone without an answer
  *	talk hang SOCKET		connects, prints "connected" and says nothing until the peer closes
  *	talk notify SOCKET WORD		listens for datagrams, prints "listening", then each of them, until one
  *					has the line WORD
@@ -60,7 +60,7 @@ static bool copy(int from, int to)
 	return true;
 }
 
-static int exchange(const char *path, bool sends, bool shuts)
+static int exchange(const char *path, bool sends, bool listens)
 {
 	int fd = dial(path);
 
@@ -71,9 +71,9 @@ static int exchange(const char *path, bool sends, bool shuts)
 		(void)copy(STDIN_FILENO, fd);
 	else if (puts("connected") < 0 || fflush(stdout))
 		return die("stdout");
-	if (shuts)
-		(void)shutdown(fd, SHUT_WR);
-	(void)copy(fd, STDOUT_FILENO);
+	if (listens)
+		(void)copy(fd, STDOUT_FILENO);
+	(void)close(fd);
 	return 0;
 }
 
@@ -115,11 +115,11 @@ int main(int argc, char **argv)
 	if (argc == 4 && strcmp(argv[1], "notify") == 0)
 		return listen_for(argv[2], argv[3]);
 	if (argc == 3 && strcmp(argv[1], "send") == 0)
-		return exchange(argv[2], true, false);
-	if (argc == 3 && strcmp(argv[1], "half") == 0)
 		return exchange(argv[2], true, true);
+	if (argc == 3 && strcmp(argv[1], "leave") == 0)
+		return exchange(argv[2], true, false);
 	if (argc == 3 && strcmp(argv[1], "hang") == 0)
-		return exchange(argv[2], false, false);
-	(void)fprintf(stderr, "usage: talk send|half|hang SOCKET | talk notify SOCKET WORD\n");
+		return exchange(argv[2], false, true);
+	(void)fprintf(stderr, "usage: talk send|leave|hang SOCKET | talk notify SOCKET WORD\n");
 	return 2;
 }

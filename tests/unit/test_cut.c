@@ -5,7 +5,7 @@
 #include "daemon/work/intake.h"
 #include "tests/unit/job_scene.h"
 
-#define MANY 300000
+#define MANY     200000
 #define NO_LIMIT INT64_MAX
 
 DEFINE_CLEANUP(struct cut *, cut_free)
@@ -38,8 +38,8 @@ static int64_t cut_all(struct scene *scene, const struct cut_limits *limits, str
 static char *members_text(struct scene *scene, int64_t number)
 {
 	auto_free char *name = rows_members_name(number);
-	auto_rows reader = { 0 };
-	auto_buffer text = { 0 };
+	auto_rows reader = {0};
+	auto_buffer text = {0};
 	struct record_member member;
 
 	if (rows_open(&reader, scene->vault, SCENE_JOB, name, RECORD_MEMBERS, NULL))
@@ -82,7 +82,7 @@ static void begins_a_shard_where_the_last_one_is_full(void)
 		size_t count = strlen(rows[i].groups);
 		struct record_row *list = xcalloc(count, sizeof(*list));
 		const struct cut_shard *shards;
-		auto_buffer text = { 0 };
+		auto_buffer text = {0};
 		struct scene scene;
 
 		scene_begin(&scene);
@@ -133,17 +133,19 @@ static int64_t check_shards(struct scene *scene, struct cut *cut, const struct r
 
 	for (size_t i = 0; i < count; i++) {
 		auto_free char *name = rows_members_name(shards[i].number);
-		struct cut_shard sum = { .number = (int64_t)i + 1, .group = shards[i].group };
+		struct cut_shard sum = {.number = (int64_t)i + 1, .group = shards[i].group};
 		int64_t last = -1;
-		auto_rows reader = { 0 };
+		auto_rows reader = {0};
 
-		CU_ASSERT_EQUAL_FATAL(rows_open(&reader, scene->vault, SCENE_JOB, name, RECORD_MEMBERS, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(
+			rows_open(&reader, scene->vault, SCENE_JOB, name, RECORD_MEMBERS, NULL), 0);
 		CU_ASSERT_EQUAL(reader.count, shards[i].requests);
 		for (int64_t k = 0; k < reader.count; k++) {
-			struct record_member member = { .row = MANY };
+			struct record_member member = {.row = MANY};
 
 			CU_ASSERT_EQUAL_FATAL(rows_read(&reader, k, &member, NULL), 0);
-			CU_ASSERT_FATAL(member.row > last && member.row < MANY && !is_dealt[member.row]);
+			CU_ASSERT_FATAL(member.row > last && member.row < MANY &&
+					!is_dealt[member.row]);
 			is_dealt[member.row] = true;
 			last = member.row;
 			sum.requests++;
@@ -162,13 +164,14 @@ static int64_t check_shards(struct scene *scene, struct cut *cut, const struct r
 
 static void deals_a_thousand_groups_with_few_descriptors(void)
 {
-	/* Group 0 has shards of many blocks, the others of less than one and of files' and blobs' size. */
+	/* Group 0 has shards of many blocks, the others of less than one; some are blobs. */
 	static const struct cut_limits limits[] = {
-		{ NO_LIMIT, NO_LIMIT, NO_LIMIT }, { 5000, NO_LIMIT, NO_LIMIT },  { 1024, NO_LIMIT, NO_LIMIT },
-		{ 1023, NO_LIMIT, NO_LIMIT },	  { 250, NO_LIMIT, NO_LIMIT },	 { 50000, 5000000, NO_LIMIT },
-		{ 50000, NO_LIMIT, 4000 },
+		{NO_LIMIT, NO_LIMIT, NO_LIMIT}, {5000, NO_LIMIT, NO_LIMIT},
+		{1024, NO_LIMIT, NO_LIMIT},     {1023, NO_LIMIT, NO_LIMIT},
+		{250, NO_LIMIT, NO_LIMIT},      {50000, 5000000, NO_LIMIT},
+		{50000, NO_LIMIT, 4000},
 	};
-	const struct rlimit few = { .rlim_cur = 64, .rlim_max = 64 };
+	const struct rlimit few = {.rlim_cur = 64, .rlim_max = 64};
 	struct record_row *rows = many_rows();
 
 	CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_NOFILE, &few), 0);
@@ -187,7 +190,7 @@ static void deals_a_thousand_groups_with_few_descriptors(void)
 
 static void deals_a_long_shard_in_many_blocks(void)
 {
-	const struct cut_limits limits = { 50000, NO_LIMIT, NO_LIMIT };
+	const struct cut_limits limits = {50000, NO_LIMIT, NO_LIMIT};
 	auto_with(cut_free) struct cut *cut = NULL;
 	struct record_row *rows = many_rows();
 	struct scene scene;
@@ -204,8 +207,8 @@ static void deals_a_long_shard_in_many_blocks(void)
 
 static void cuts_the_same_again(void)
 {
-	const struct cut_limits first = { 2000, NO_LIMIT, NO_LIMIT };
-	const struct cut_limits then = { 3000, NO_LIMIT, NO_LIMIT };
+	const struct cut_limits first = {2000, NO_LIMIT, NO_LIMIT};
+	const struct cut_limits then = {3000, NO_LIMIT, NO_LIMIT};
 	struct record_row *rows = many_rows();
 	struct scene scene;
 
@@ -224,8 +227,9 @@ static void cuts_the_same_again(void)
 
 static void numbers_shards_from_the_first(void)
 {
-	static const struct cut_limits limits = { 2, NO_LIMIT, NO_LIMIT };
-	static const struct record_row rows[3] = { { .wire_length = 1 }, { .wire_length = 1 }, { .wire_length = 1 } };
+	static const struct cut_limits limits = {2, NO_LIMIT, NO_LIMIT};
+	static const struct record_row rows[3] = {
+		{.wire_length = 1}, {.wire_length = 1}, {.wire_length = 1}};
 	auto_with(cut_free) struct cut *cut = NULL;
 	auto_free char *one = NULL;
 	auto_free char *ten = NULL;
@@ -250,10 +254,10 @@ static void numbers_shards_from_the_first(void)
 
 static void refuses_rows_that_are_missing_or_damaged(void)
 {
-	static const struct cut_limits limits = { 2, NO_LIMIT, NO_LIMIT };
-	static const struct record_row rows[2] = { { .wire_length = 1 },
-						   { .group = INTAKE_MAX_GROUPS, .wire_length = 1 } };
-	struct error err = { 0 };
+	static const struct cut_limits limits = {2, NO_LIMIT, NO_LIMIT};
+	static const struct record_row rows[2] = {{.wire_length = 1},
+						  {.group = INTAKE_MAX_GROUPS, .wire_length = 1}};
+	struct error err = {0};
 	struct scene scene;
 
 	for (int i = 0; i < 3; i++) {
@@ -264,7 +268,8 @@ static void refuses_rows_that_are_missing_or_damaged(void)
 			keep_rows(&scene, rows, 2);
 		if (i == 1)
 			scene_damage(&scene, ROWS_NAME, RECORD_HEADER_SIZE + 60);
-		CU_ASSERT_EQUAL(cut_new(scene.vault, SCENE_JOB, 1, &limits, &cut, &err), i ? 0 : -ENOENT);
+		CU_ASSERT_EQUAL(cut_new(scene.vault, SCENE_JOB, 1, &limits, &cut, &err),
+				i ? 0 : -ENOENT);
 		if (cut) {
 			CU_ASSERT_EQUAL(cut_slice(cut, &err), -EUCLEAN);
 			CU_ASSERT_STRING_EQUAL(err.text, "rows of job 1 is damaged at record 1");
@@ -275,11 +280,11 @@ static void refuses_rows_that_are_missing_or_damaged(void)
 
 static void tells_when_it_cannot_write(void)
 {
-	const struct cut_limits limits = { 5000, NO_LIMIT, NO_LIMIT };
+	const struct cut_limits limits = {5000, NO_LIMIT, NO_LIMIT};
 	auto_with(cut_free) struct cut *cut = NULL;
 	struct record_row *rows = many_rows();
 	auto_free char *path = NULL;
-	struct error err = { 0 };
+	struct error err = {0};
 	struct scene scene;
 	int r = 1;
 
@@ -297,6 +302,7 @@ static void tells_when_it_cannot_write(void)
 }
 
 CHECK_MAIN("cut", CHECK(begins_a_shard_where_the_last_one_is_full),
-	   CHECK(deals_a_thousand_groups_with_few_descriptors), CHECK(deals_a_long_shard_in_many_blocks),
-	   CHECK(cuts_the_same_again), CHECK(numbers_shards_from_the_first),
-	   CHECK(refuses_rows_that_are_missing_or_damaged), CHECK(tells_when_it_cannot_write))
+	   CHECK(deals_a_thousand_groups_with_few_descriptors),
+	   CHECK(deals_a_long_shard_in_many_blocks), CHECK(cuts_the_same_again),
+	   CHECK(numbers_shards_from_the_first), CHECK(refuses_rows_that_are_missing_or_damaged),
+	   CHECK(tells_when_it_cannot_write))

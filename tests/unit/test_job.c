@@ -90,7 +90,8 @@ static void names_every_state(void)
 
 static void knows_no_other_state(void)
 {
-	static const char *const names[] = { "", "Accepted", "accepte", "acceptedd", "validating", "cut" };
+	static const char *const names[] = {"",          "Accepted",   "accepte",
+					    "acceptedd", "validating", "cut"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		enum job_state state = JOB_VALID;
@@ -104,31 +105,35 @@ static void has_the_arrows_of_the_picture_and_no_other(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++)
 		for (size_t k = 0; k < ARRAY_SIZE(jobs); k++)
-			CHECK_ROW(jobs[i].name, job_may_go(jobs[i].state, jobs[k].state) ==
-							has_job_arrow(jobs[i].state, jobs[k].state));
+			CHECK_ROW(jobs[i].name,
+				  job_may_go(jobs[i].state, jobs[k].state) ==
+					  has_job_arrow(jobs[i].state, jobs[k].state));
 	for (size_t i = 0; i < ARRAY_SIZE(shards); i++)
 		for (size_t k = 0; k < ARRAY_SIZE(shards); k++)
-			CHECK_ROW(shards[i].name, shard_may_go(shards[i].state, shards[k].state) ==
-							  has_shard_arrow(shards[i].state, shards[k].state));
+			CHECK_ROW(shards[i].name,
+				  shard_may_go(shards[i].state, shards[k].state) ==
+					  has_shard_arrow(shards[i].state, shards[k].state));
 }
 
 /* A state that can be left and reached again would be a way back. */
 static void never_goes_back(void)
 {
-	bool reaches_job[JOB_STATE_COUNT][JOB_STATE_COUNT] = { 0 };
-	bool reaches_shard[SHARD_STATE_COUNT][SHARD_STATE_COUNT] = { 0 };
+	bool reaches_job[JOB_STATE_COUNT][JOB_STATE_COUNT] = {0};
+	bool reaches_shard[SHARD_STATE_COUNT][SHARD_STATE_COUNT] = {0};
 
 	for (unsigned round = 0; round < SHARD_STATE_COUNT; round++) {
 		for (unsigned i = 0; i < JOB_STATE_COUNT; i++)
 			for (unsigned k = 0; k < JOB_STATE_COUNT; k++)
 				for (unsigned via = 0; via < JOB_STATE_COUNT; via++)
-					reaches_job[i][k] |= job_may_go(i, k) ||
-							     (reaches_job[i][via] && reaches_job[via][k]);
+					reaches_job[i][k] |=
+						job_may_go(i, k) ||
+						(reaches_job[i][via] && reaches_job[via][k]);
 		for (unsigned i = 0; i < SHARD_STATE_COUNT; i++)
 			for (unsigned k = 0; k < SHARD_STATE_COUNT; k++)
 				for (unsigned via = 0; via < SHARD_STATE_COUNT; via++)
-					reaches_shard[i][k] |= shard_may_go(i, k) || (reaches_shard[i][via] &&
-										      reaches_shard[via][k]);
+					reaches_shard[i][k] |=
+						shard_may_go(i, k) ||
+						(reaches_shard[i][via] && reaches_shard[via][k]);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
 		CHECK_ROW(jobs[i].name, !reaches_job[i][i]);
@@ -151,7 +156,7 @@ static void ends_where_no_arrow_leaves(void)
 static void calls_states_as_the_front_door_does(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(jobs); i++) {
-		struct job job = { .state = jobs[i].state };
+		struct job job = {.state = jobs[i].state};
 
 		CU_ASSERT_STRING_EQUAL(job_status(&job), jobs[i].status);
 		job.finalizing_at = 1;

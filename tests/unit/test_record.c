@@ -27,7 +27,7 @@ static const struct {
 
 static union any_record some_record(enum record_kind kind)
 {
-	union any_record record = { .bytes = { 0 } };
+	union any_record record = {.bytes = {0}};
 
 	for (size_t i = 0; i < record_size(kind); i++)
 		record.bytes[i] = (uint8_t)(i * 7 + 3);
@@ -43,7 +43,8 @@ static void keeps_the_sizes_that_are_on_disk(void)
 
 static void writes_the_header_that_is_on_disk(void)
 {
-	static const uint8_t begin[] = { 1, 0, 'd', 'h', 'c', 't', 'a', 'b', 1, 0, 0, 0, 56, 0, 0, 0 };
+	static const uint8_t begin[] = {1, 0, 'd', 'h', 'c', 't', 'a', 'b',
+					1, 0, 0,   0,   56,  0,   0,   0};
 	uint8_t header[RECORD_HEADER_SIZE];
 
 	record_header(RECORD_ROWS, header);
@@ -58,8 +59,8 @@ static void takes_a_header_for_its_own_kind_alone(void)
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		record_header(kinds[i].kind, header);
 		for (size_t k = 0; k < ARRAY_SIZE(kinds); k++)
-			CHECK_ROW(kinds[k].name,
-				  record_header_check(kinds[k].kind, header) == (i == k ? 0 : -EUCLEAN));
+			CHECK_ROW(kinds[k].name, record_header_check(kinds[k].kind, header) ==
+							 (i == k ? 0 : -EUCLEAN));
 	}
 }
 
@@ -122,8 +123,8 @@ static void does_not_believe_zeros(void)
 
 static void seals_alike_what_is_alike(void)
 {
-	struct record_member a = { .row = 77, .check = 1 };
-	struct record_member b = { .row = 77, .check = 2 };
+	struct record_member a = {.row = 77, .check = 1};
+	struct record_member b = {.row = 77, .check = 2};
 
 	record_seal(RECORD_MEMBERS, &a);
 	record_seal(RECORD_MEMBERS, &b);
@@ -131,8 +132,9 @@ static void seals_alike_what_is_alike(void)
 	CU_ASSERT_EQUAL(a.row, 77);
 }
 
-CHECK_MAIN("record", CHECK(keeps_the_sizes_that_are_on_disk), CHECK(writes_the_header_that_is_on_disk),
-	   CHECK(takes_a_header_for_its_own_kind_alone), CHECK(notices_every_flipped_bit_of_a_header),
+CHECK_MAIN("record", CHECK(keeps_the_sizes_that_are_on_disk),
+	   CHECK(writes_the_header_that_is_on_disk), CHECK(takes_a_header_for_its_own_kind_alone),
+	   CHECK(notices_every_flipped_bit_of_a_header),
 	   CHECK(refuses_a_header_of_another_byte_order), CHECK(believes_a_record_that_it_sealed),
 	   CHECK(notices_every_flipped_bit_of_a_record), CHECK(does_not_believe_zeros),
 	   CHECK(seals_alike_what_is_alike))

@@ -44,10 +44,10 @@ static int open_rows(struct scene *scene, struct rows_reader *reader)
 
 static void reads_back_what_was_written(void)
 {
-	static const int64_t counts[] = { 0, 1, 2, 292, 293, 1170, 1171, MANY };
+	static const int64_t counts[] = {0, 1, 2, 292, 293, 1170, 1171, MANY};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
-		auto_rows reader = { 0 };
+		auto_rows reader = {0};
 		struct record_row row;
 		struct scene scene;
 
@@ -67,7 +67,7 @@ static void reads_back_what_was_written(void)
 
 static void reads_in_any_order(void)
 {
-	auto_rows reader = { 0 };
+	auto_rows reader = {0};
 	struct record_row row;
 	struct scene scene;
 	int64_t number = 1;
@@ -96,8 +96,9 @@ static void gives_the_same_record_or_none_from_a_damaged_file(void)
 	write_rows(&scene, 3);
 	bytes = scene_record(&scene, ROWS_NAME, &size);
 	for (size_t at = 0; at < size; at++) {
-		int64_t hurt = at < RECORD_HEADER_SIZE ? -1 : (int64_t)((at - RECORD_HEADER_SIZE) / 56);
-		auto_rows reader = { 0 };
+		int64_t hurt =
+			at < RECORD_HEADER_SIZE ? -1 : (int64_t)((at - RECORD_HEADER_SIZE) / 56);
+		auto_rows reader = {0};
 		int opened;
 
 		scene_damage(&scene, ROWS_NAME, at);
@@ -127,7 +128,7 @@ static void refuses_a_file_that_was_cut(void)
 	CU_ASSERT_EQUAL_FATAL(size, RECORD_HEADER_SIZE + 2 * 56);
 	for (size_t left = 0; left < size; left++) {
 		bool is_whole = left >= RECORD_HEADER_SIZE && (left - RECORD_HEADER_SIZE) % 56 == 0;
-		auto_rows reader = { 0 };
+		auto_rows reader = {0};
 
 		scene_keep(&scene, ROWS_NAME, bytes, left);
 		CU_ASSERT_EQUAL(open_rows(&scene, &reader), is_whole ? 0 : -EUCLEAN);
@@ -137,15 +138,17 @@ static void refuses_a_file_that_was_cut(void)
 
 static void names_what_is_missing_or_damaged(void)
 {
-	auto_rows reader = { 0 };
+	auto_rows reader = {0};
 	struct record_row row;
-	struct error err = { 0 };
+	struct error err = {0};
 	struct scene scene;
 
 	scene_begin(&scene);
 	CU_ASSERT_EQUAL(open_rows(&scene, &reader), -ENOENT);
 	write_rows(&scene, 2);
-	CU_ASSERT_EQUAL(rows_open(&reader, scene.vault, SCENE_JOB, ROWS_NAME, RECORD_OUTCOMES, &err), -EUCLEAN);
+	CU_ASSERT_EQUAL(
+		rows_open(&reader, scene.vault, SCENE_JOB, ROWS_NAME, RECORD_OUTCOMES, &err),
+		-EUCLEAN);
 	CU_ASSERT_STRING_EQUAL(err.text, "rows of job 1 is damaged");
 	CU_ASSERT_EQUAL_FATAL(open_rows(&scene, &reader), 0);
 	scene_damage(&scene, ROWS_NAME, RECORD_HEADER_SIZE + 56);
@@ -159,7 +162,7 @@ static void names_what_is_missing_or_damaged(void)
 
 static void keeps_nothing_that_was_released(void)
 {
-	auto_rows reader = { 0 };
+	auto_rows reader = {0};
 	struct rows_writer writer;
 	struct record_row row = row_of(1);
 	struct scene scene;
@@ -176,7 +179,7 @@ static void keeps_nothing_that_was_released(void)
 
 static void copies_a_file_as_it_is(void)
 {
-	static const int64_t counts[] = { 0, 3, MANY };
+	static const int64_t counts[] = {0, 3, MANY};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++) {
 		auto_free char *from = NULL;
@@ -210,6 +213,7 @@ static void names_the_files_of_a_shard(void)
 }
 
 CHECK_MAIN("rows", CHECK(reads_back_what_was_written), CHECK(reads_in_any_order),
-	   CHECK(gives_the_same_record_or_none_from_a_damaged_file), CHECK(refuses_a_file_that_was_cut),
-	   CHECK(names_what_is_missing_or_damaged), CHECK(keeps_nothing_that_was_released),
-	   CHECK(copies_a_file_as_it_is), CHECK(names_the_files_of_a_shard))
+	   CHECK(gives_the_same_record_or_none_from_a_damaged_file),
+	   CHECK(refuses_a_file_that_was_cut), CHECK(names_what_is_missing_or_damaged),
+	   CHECK(keeps_nothing_that_was_released), CHECK(copies_a_file_as_it_is),
+	   CHECK(names_the_files_of_a_shard))

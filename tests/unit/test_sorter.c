@@ -69,12 +69,12 @@ static void gives_all_entries_in_order(void)
 		{ "one",                            1,      1000,       64 },
 		{ "just what memory holds",         64,     1000,       64 },
 		{ "one more",                       65,     1000,       64 },
-		{ "as many runs as are merged",     256,    1000,       1 },
-		{ "one run more",                   257,    1000,       1 },
-		{ "two passes, an even split",      512,    1000,       1 },
-		{ "three passes",                   70000,  UINT64_MAX, 1 },
-		{ "three passes, equal hashes",     66000,  5,          1 },
-		{ "two passes, runs cross buffers", 300000, UINT64_MAX, 700 },
+		{ "as many runs as are merged",     512,    1000,       1 },
+		{ "one run more",                   513,    1000,       1 },
+		{ "two passes, an even split",      1024,   1000,       1 },
+		{ "three passes",                   270000, UINT64_MAX, 1 },
+		{ "three passes, equal hashes",     270000, 5,          1 },
+		{ "two passes, runs cross buffers", 300000, UINT64_MAX, 300 },
 		{ "one hash",                       300000, 1,          65536 },
 		{ "the size it has",                300000, UINT64_MAX, 65536 },
 	};
@@ -83,7 +83,8 @@ static void gives_all_entries_in_order(void)
 
 	scene_begin(&scene);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		CHECK_ROW(rows[i].name, sort(&scene, rows[i].count, rows[i].hashes, rows[i].run) > 0);
+		CHECK_ROW(rows[i].name,
+			  sort(&scene, rows[i].count, rows[i].hashes, rows[i].run) > 0);
 	scene_end(&scene);
 }
 
@@ -99,14 +100,14 @@ static void merges_no_more_than_a_run_in_one_call(void)
 
 static void stops_at_any_time(void)
 {
-	struct sorter_entry *entries = some_entries(2000, 1000);
+	struct sorter_entry *entries = some_entries(4000, 1000);
 	struct scene scene;
 
 	scene_begin(&scene);
 	for (size_t calls = 0; calls < 300; calls += 7) {
-		struct sorter *sorter = sorter_new(scene.vault, 2000, 4);
+		struct sorter *sorter = sorter_new(scene.vault, 4000, 4);
 
-		for (size_t i = 0; i < 2000; i++)
+		for (size_t i = 0; i < 4000; i++)
 			CU_ASSERT_EQUAL_FATAL(sorter_add(sorter, &entries[i], NULL), 0);
 		for (size_t i = 0; i < calls; i++)
 			CU_ASSERT_EQUAL_FATAL(sorter_prepare(sorter, NULL), 1);
@@ -117,5 +118,5 @@ static void stops_at_any_time(void)
 	scene_end(&scene);
 }
 
-CHECK_MAIN("sorter", CHECK(gives_all_entries_in_order), CHECK(merges_no_more_than_a_run_in_one_call),
-	   CHECK(stops_at_any_time))
+CHECK_MAIN("sorter", CHECK(gives_all_entries_in_order),
+	   CHECK(merges_no_more_than_a_run_in_one_call), CHECK(stops_at_any_time))

@@ -1,6 +1,6 @@
 #include "tests/world/world.h"
 
-#include <assert.h>
+#include <errno.h>
 #include <ftw.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
 #include "daemon/io/spool.h"
+#include "daemon/io/store_sql.h"
 #include "daemon/io/vault.h"
 #include "daemon/work/pipeline.h"
 #include "daemon/work/provider.h"
@@ -121,6 +122,9 @@ void world_kill(struct world *world)
 {
 	if (!world->store)
 		return;
+	/* What waits for a commit is told that there was none, so that it is not leaked; then nobody is left to act on it. */
+	world->store->failure = -ECANCELED;
+	(void)store_commit(world->store, NULL);
 	scheduler_free(take(world->scheduler));
 	pipeline_free(take(world->pipeline));
 	providers_free(take(world->providers));

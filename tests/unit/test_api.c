@@ -1,0 +1,297 @@
+/*
+ * What an answer means: every status for every call, judged here by rules of the test's own, written from the design and the
+ * documents and not from the table; and what leaves for the provider, as the other end sees it.
+ */
+#include <stdbool.h>
+#include <string.h>
+
+#include "daemon/base/buffer.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/io/config.h"
+#include "daemon/work/api.h"
+#include "tests/sim/model.h"
+#include "tests/unit/check.h"
+#include "tests/world/http.h"
+#include "tests/world/loop.h"
+
+static const enum api_call calls[] = { API_UPLOAD, API_CREATE, API_RETRIEVE, API_LIST,
+				       API_CANCEL, API_CONTENT, API_DELETE };
+
+static bool is_clear_refusal(int status)
+{
+	return status >= 400 && status < 500 && status != 408 && status != 409;
+}
+
+/* A create leaves no doubt only when it is done, or clearly refused, or did not leave. */
+static void only_a_clear_word_settles_a_create(void)
+{
+	for (int status = 0; status < 1000; status++) {
+		enum api_verdict verdict = api_judge(API_CREATE, HTTP_ANSWERED, status, NULL, NULL);
+		bool is_settled = (status >= 200 && status < 400) || is_clear_refusal(status);
+
+		CU_ASSERT_EQUAL(verdict == API_DOUBT, !is_settled);
+		CU_ASSERT_EQUAL(verdict == API_OK, status >= 200 && status < 300);
+		CU_ASSERT_EQUAL(api_judge(API_CREATE, HTTP_CUT, status, NULL, NULL), API_DOUBT);
+		CU_ASSERT_EQUAL(api_judge(API_CREATE, HTTP_ABORTED, status, NULL, NULL), API_DOUBT);
+		CU_ASSERT_EQUAL(api_judge(API_CREATE, HTTP_NOT_SENT, status, NULL, NULL), API_AGAIN);
+	}
+}
+
+static void nothing_else_is_ever_in_doubt(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		for (int status = 0; status < 1000 && calls[i] != API_CREATE; status++) {
+			CU_ASSERT_NOT_EQUAL(api_judge(calls[i], HTTP_ANSWERED, status, NULL, NULL), API_DOUBT);
+			CU_ASSERT_EQUAL(api_judge(calls[i], HTTP_CUT, status, NULL, NULL), API_AGAIN);
+			CU_ASSERT_EQUAL(api_judge(calls[i], HTTP_ABORTED, status, NULL, NULL), API_AGAIN);
+			CU_ASSERT_EQUAL(api_judge(calls[i], HTTP_NOT_SENT, status, NULL, NULL), API_AGAIN);
+		}
+}
+
+/* The verdict that a status has where no call has a word of its own about it. */
+static enum api_verdict general(enum api_call call, int status)
+{
+	switch (status) {
+	case 401:
+	case 402:
+	case 403:
+	case 407:
+		return API_PAUSE;
+	case 404:
+	case 410:
+		return API_GONE;
+	case 408:
+	case 409:
+		return call == API_CREATE ? API_DOUBT : API_AGAIN;
+	case 425:
+	case 429:
+		return API_AGAIN;
+	}
+	if (status >= 200 && status < 300)
+		return API_OK;
+	if (status >= 300 && status < 400)
+		return API_PAUSE;
+	if (status >= 400 && status < 500)
+		return API_REFUSED;
+	return call == API_CREATE ? API_DOUBT : API_AGAIN;
+}
+
+/* clang-format off */
+static const struct { enum api_call call; int status; enum api_verdict verdict; } special[] = {
+	{ API_UPLOAD,  404, API_PAUSE   },
+	{ API_UPLOAD,  405, API_PAUSE   },
+	{ API_CREATE,  404, API_AGAIN   },
+	{ API_LIST,    404, API_REFUSED },
+	{ API_LIST,    405, API_REFUSED },
+	{ API_CANCEL,  409, API_REFUSED },
+};
+
+static const struct { const char *code, *message; int low, high; enum api_verdict verdict; } worded[] = {
+	{ "insufficient_quota",                NULL, 400, 499, API_PAUSE },
+	{ "billing_hard_limit_reached",        NULL, 400, 499, API_PAUSE },
+	{ "billing_not_active",                NULL, 400, 499, API_PAUSE },
+	{ "organization_spend_limit_exceeded", NULL, 400, 499, API_PAUSE },
+	{ "project_spend_limit_exceeded",      NULL, 400, 499, API_PAUSE },
+	{ "organization_usage_limit_exceeded", NULL, 400, 499, API_PAUSE },
+	{ "token_limit_exceeded",              NULL, 400, 499, API_FULL  },
+	{ NULL, "Enqueued token limit reached for m",                400, 499, API_FULL },
+	{ "400", "The number of enqueued tokens has surpassed the limit", 400, 499, API_FULL },
+};
+/* clang-format on */
+
+static enum api_verdict wanted(enum api_call call, int status)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(special); i++)
+		if (special[i].call == call && special[i].status == status)
+			return special[i].verdict;
+	/* Only 200 is the file: 202 says "later", 206 gives a part that nobody asked for. */
+	if (call == API_CONTENT && status > 200 && status < 300)
+		return API_AGAIN;
+	return general(call, status);
+}
+
+static void every_status_of_every_call_has_its_verdict(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		for (int status = 100; status < 600; status++) {
+			char row[32];
+
+			(void)snprintf(row, sizeof(row), "call %d, %d", (int)calls[i], status);
+			CHECK_ROW(row, api_judge(calls[i], HTTP_ANSWERED, status, NULL, NULL) ==
+					       wanted(calls[i], status));
+			CHECK_ROW(row, api_judge(calls[i], HTTP_ANSWERED, status, "rate_limit_exceeded", "slow down") ==
+					       wanted(calls[i], status));
+		}
+}
+
+static void some_words_mean_more_than_the_status(void)
+{
+	for (size_t k = 0; k < ARRAY_SIZE(worded); k++)
+		for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+			for (int status = 100; status < 600; status++) {
+				bool is_meant = status >= worded[k].low && status <= worded[k].high;
+
+				CU_ASSERT_EQUAL(api_judge(calls[i], HTTP_ANSWERED, status, worded[k].code,
+							  worded[k].message),
+						is_meant ? worded[k].verdict : wanted(calls[i], status));
+			}
+}
+
+/* --- what leaves, and what comes of it --- */
+
+struct bench {
+	struct loop *loop;
+	struct sim *sim;
+	struct http_network network;
+	struct http *http;
+	struct api *api;
+	struct config_provider config;
+	bool is_done;
+	enum api_verdict verdict;
+	int status;
+	int64_t retry_after_ms;
+	char words[600];
+	char code[100];
+	struct buffer data;
+};
+
+static int64_t now_of(void *context)
+{
+	return loop_now_ms(context);
+}
+
+static void bench_begin(struct bench *bench, const char *script)
+{
+	static const struct sim_config config = { .key = "secret" };
+
+	*bench = (struct bench){ .loop = loop_new() };
+	bench->config = (struct config_provider){ .name = (char *)(uintptr_t) "p",
+						  .base_url = (char *)(uintptr_t) "http://sim/v1",
+						  .call_timeout = 60000 };
+	bench->sim = sim_new(&config, now_of, bench->loop);
+	bench->network.sim = bench->sim;
+	bench->http = http_new(bench->loop, "test");
+	http_connect(bench->http, &bench->network);
+	bench->api = api_new(bench->http, &bench->config, "secret", now_of, bench->loop);
+	CU_ASSERT_EQUAL_FATAL(sim_add_script(bench->sim, script, strlen(script), NULL), 0);
+}
+
+static void bench_end(struct bench *bench)
+{
+	api_free(bench->api);
+	http_free(bench->http);
+	sim_free(bench->sim);
+	loop_free(bench->loop);
+	buffer_release(&bench->data);
+}
+
+static void on_answer(const struct api_answer *answer, void *context)
+{
+	struct bench *bench = context;
+
+	bench->is_done = true;
+	bench->verdict = answer->verdict;
+	bench->status = answer->status;
+	bench->retry_after_ms = answer->retry_after_ms;
+	(void)snprintf(bench->words, sizeof(bench->words), "%s", answer->words ? answer->words : "");
+	(void)snprintf(bench->code, sizeof(bench->code), "%s", answer->code ? answer->code : "");
+}
+
+static int on_piece(const char *bytes, size_t size, void *context)
+{
+	buffer_add(&((struct bench *)context)->data, bytes, size);
+	return 0;
+}
+
+static void bench_wait(struct bench *bench)
+{
+	while (!bench->is_done)
+		loop_run_once(bench->loop, 1);
+}
+
+static void refusals_are_told_in_the_providers_words(void)
+{
+	/* clang-format off */
+	static const struct { const char *script; enum api_verdict verdict; const char *code, *words; } cases[] = {
+		{ "{\"action\":\"status\",\"status\":400,\"code\":\"c\",\"message\":\"m\"}", API_REFUSED, "c", "HTTP 400 c: m" },
+		{ "{\"action\":\"status\",\"status\":503,\"body\":\"html\",\"message\":\"m\"}", API_AGAIN, "", "HTTP 503" },
+		{ "{\"action\":\"status\",\"status\":500,\"body\":\"empty\"}", API_AGAIN, "", "HTTP 500" },
+		{ "{\"action\":\"status\",\"status\":400,\"body\":\"detail\",\"message\":\"why\"}", API_REFUSED, "", "why" },
+		{ "{\"action\":\"status\",\"status\":400,\"body\":\"text\",\"message\":\"plain\"}", API_REFUSED, "", "plain" },
+		{ "{\"action\":\"status\",\"status\":400,\"body\":\"json_string\",\"message\":\"s\"}", API_REFUSED, "", "HTTP 400: s" },
+		{ "{\"action\":\"status\",\"status\":400,\"body\":\"int_code\",\"message\":\"i\"}", API_REFUSED, "400", "i" },
+		{ "{\"action\":\"status\",\"status\":308,\"location\":\"https://else.example/\"}", API_PAUSE, NULL, "base_url moved to https://else.example/" },
+		{ "{\"action\":\"drop_after\"}", API_AGAIN, "", "" },
+		{ "{\"action\":\"body\",\"status\":200,\"text\":\"?\"}", API_AGAIN, "", "not what the API promises" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct bench bench;
+
+		bench_begin(&bench, cases[i].script);
+		(void)api_retrieve(bench.api, "batch_1", on_answer, &bench);
+		bench_wait(&bench);
+		CHECK_ROW(cases[i].script, bench.verdict == cases[i].verdict);
+		CHECK_ROW(cases[i].script, !cases[i].code || strcmp(bench.code, cases[i].code) == 0);
+		CHECK_ROW(cases[i].script, strstr(bench.words, cases[i].words) != NULL);
+		bench_end(&bench);
+	}
+}
+
+/* Content alone may be elsewhere; the key stays here, and a refusal there is no refusal of our account. */
+static void redirects_are_followed_without_the_key(void)
+{
+	/* clang-format off */
+	static const struct { const char *script; enum api_verdict verdict; int64_t calls; } cases[] = {
+		{ "{\"action\":\"redirect\",\"location\":\"http://files/v1/files/x/content\",\"count\":1}", API_AGAIN, 2 },
+		{ "{\"action\":\"redirect\",\"location\":\"/v1/files/x/content\",\"count\":1}", API_AGAIN, 1 },
+		{ "{\"action\":\"status\",\"status\":302}", API_PAUSE, 1 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct bench bench;
+
+		bench_begin(&bench, cases[i].script);
+		(void)api_content(bench.api, "x", on_piece, on_answer, &bench);
+		bench_wait(&bench);
+		CHECK_ROW(cases[i].script, bench.verdict == cases[i].verdict);
+		CHECK_ROW(cases[i].script, bench.network.calls == cases[i].calls);
+		bench_end(&bench);
+	}
+}
+
+static void ids_are_escaped(void)
+{
+	struct bench bench;
+
+	bench_begin(&bench, "{\"action\":\"pieces\",\"piece\":1}");
+	(void)api_retrieve(bench.api, "a/../b?c d", on_answer, &bench);
+	bench_wait(&bench);
+	CU_ASSERT_EQUAL(bench.verdict, API_GONE);
+	CU_ASSERT_EQUAL(bench.status, 404);
+	bench_end(&bench);
+}
+
+static void an_aborted_call_says_nothing(void)
+{
+	struct bench bench;
+	struct api_request *request;
+
+	bench_begin(&bench, "{\"action\":\"delay\",\"ms\":1000}");
+	request = api_list(bench.api, NULL, on_answer, &bench);
+	CU_ASSERT_FALSE(api_is_sent(request));
+	loop_run_once(bench.loop, 1);
+	CU_ASSERT_TRUE(api_is_sent(request));
+	api_abort(request);
+	loop_run_once(bench.loop, 1);
+	CU_ASSERT_FALSE(bench.is_done);
+	CU_ASSERT_EQUAL(http_count(bench.http), 0);
+	bench_end(&bench);
+}
+
+CHECK_MAIN("api", CHECK(only_a_clear_word_settles_a_create), CHECK(nothing_else_is_ever_in_doubt),
+	   CHECK(every_status_of_every_call_has_its_verdict), CHECK(some_words_mean_more_than_the_status),
+	   CHECK(refusals_are_told_in_the_providers_words), CHECK(redirects_are_followed_without_the_key),
+	   CHECK(ids_are_escaped), CHECK(an_aborted_call_says_nothing))

@@ -1,0 +1,266 @@
+/* The steps at a provider, and all that a provider may do in them: nothing is lost, nothing is paid twice, and it is told. */
+#include <stdlib.h>
+
+#include "daemon/work/provider.h"
+#include "tests/unit/world_scene.h"
+
+/* clang-format off */
+static const struct story stories[] = {
+	/* uploads */
+	{ "upload: 500, then well", "{\"call\":\"upload\",\"action\":\"status\",\"status\":500,\"count\":3}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, "shard.retry", "500" },
+	{ "upload: answer lost", "{\"call\":\"upload\",\"action\":\"drop_after\",\"count\":1}", NULL,
+	  JOB_COMPLETED, 6, 1, 2, NULL, NULL },
+	{ "upload: garbage", "{\"call\":\"upload\",\"action\":\"garbage\",\"count\":1}", NULL,
+	  JOB_COMPLETED, 6, 1, 2, NULL, NULL },
+	{ "upload: other bytes once", "{\"call\":\"upload\",\"action\":\"bytes_differ\",\"count\":1}", NULL,
+	  JOB_COMPLETED, 6, 1, 2, "shard.retry", "bytes of the" },
+	{ "upload: other bytes always", "{\"call\":\"upload\",\"action\":\"bytes_differ\"}", NULL,
+	  JOB_COMPLETED, 6, 1, 3, "shard.note", "bytes of the" },
+	{ "upload: too large", "{\"call\":\"upload\",\"action\":\"too_large\"}", NULL,
+	  JOB_COMPLETED, 0, 0, 0, "shard.ended", "413" },
+	{ "upload: stays validating", "{\"call\":\"upload\",\"action\":\"file_validating\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	/* the queue is full */
+	{ "token limit: failed", "{\"action\":\"token_limit\",\"count\":2}", NULL,
+	  JOB_COMPLETED, 6, 3, 1, "shard.dropped", "token_limit_exceeded" },
+	{ "token limit: 400", "{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":3}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, "shard.retry", "token_limit_exceeded" },
+	/* batches that fail */
+	{ "file not found once", "{\"action\":\"file_not_found\",\"count\":1}", NULL,
+	  JOB_COMPLETED, 6, 2, 1, "shard.dropped", "annot find file" },
+	{ "file not found thrice", "{\"action\":\"file_not_found\",\"count\":3}", NULL,
+	  JOB_COMPLETED, 6, 4, 2, "shard.dropped", "annot find file" },
+	{ "file never found", "{\"action\":\"file_not_found\"}", NULL,
+	  JOB_COMPLETED, 0, 6, 2, "shard.ended", "annot find file" },
+	{ "failed without reason", "[{\"action\":\"fail_validation\",\"count\":1},{\"action\":\"errors_null\"}]", NULL,
+	  JOB_COMPLETED, 6, 2, 1, "shard.dropped", "failed" },
+	{ "failed without a list", "[{\"action\":\"fail_validation\",\"count\":1},{\"action\":\"errors_data_null\"}]", NULL,
+	  JOB_COMPLETED, 6, 2, 1, "shard.dropped", "failed" },
+	{ "always failed without reason", "[{\"action\":\"fail_validation\"},{\"action\":\"errors_null\"}]", NULL,
+	  JOB_COMPLETED, 0, 4, 1, "shard.ended", "failed" },
+	{ "a line is wrong there", "{\"action\":\"fail_validation\",\"code\":\"model_not_found\",\"message\":\"no such model\"}",
+	  NULL, JOB_COMPLETED, 0, 1, 1, "shard.ended", "no such model" },
+	{ "the reason is a string", "[{\"action\":\"fail_validation\",\"message\":\"bad\"},{\"action\":\"errors_strings\"}]",
+	  NULL, JOB_COMPLETED, 0, 1, 1, "shard.ended", "bad" },
+	/* rows */
+	{ "rows fail twice", NULL, ",\"note\":\"sim:status=500 sim:times=2\"", JOB_COMPLETED, 6, 3, 3, NULL, NULL },
+	{ "rows fail too often", NULL, ",\"note\":\"sim:status=500 sim:times=3\"", JOB_COMPLETED, 0, 3, 3, NULL, NULL },
+	{ "rows fail for good", NULL, ",\"note\":\"sim:status=400\"", JOB_COMPLETED, 0, 1, 1, NULL, NULL },
+	{ "half of it expires", "{\"action\":\"expire\",\"percent\":50,\"count\":1}", NULL,
+	  JOB_COMPLETED, 6, 2, 2, NULL, NULL },
+	{ "expiry costs no attempt", "{\"action\":\"expire\",\"percent\":20,\"count\":5}", NULL,
+	  JOB_COMPLETED, 6, 6, 6, NULL, NULL },
+	/* what is shown of a batch */
+	{ "files are named late", "{\"call\":\"retrieve\",\"action\":\"files_null\",\"ended_ms\":600000}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "output is named late", "{\"call\":\"retrieve\",\"action\":\"output_null\",\"ended_ms\":600000}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "paid output of an expired batch is named late",
+	  "[{\"action\":\"expire\",\"percent\":50,\"count\":1},"
+	  "{\"call\":\"retrieve\",\"action\":\"output_null\",\"ended_ms\":600000}]", NULL,
+	  JOB_COMPLETED, 6, 2, 2, NULL, NULL },
+	{ "empty ids", "{\"action\":\"empty_ids\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "no counts", "{\"action\":\"no_counts\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "counts never grow", "{\"action\":\"zero_counts\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "capitals", "{\"action\":\"status_upper\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "foreign names", "{\"action\":\"foreign_names\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "wrapped", "{\"action\":\"wrap\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "wrapped as a job", "{\"action\":\"wrap_job\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "extra members", "{\"action\":\"extra_members\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "long ids", "{\"action\":\"long_ids\",\"size\":1500}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "retrieve: 404 for a while", "{\"call\":\"retrieve\",\"action\":\"not_found\",\"count\":4}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, "shard.retry", "404" },
+	{ "retrieve: garbage", "{\"call\":\"retrieve\",\"action\":\"garbage\",\"count\":2}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	/* results */
+	{ "output: 404 for a while", "{\"call\":\"content\",\"action\":\"not_found\",\"count\":3}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, "shard.retry", "404" },
+	{ "output: gone for good", "{\"call\":\"content\",\"action\":\"gone\"}", NULL,
+	  JOB_COMPLETED, 0, 1, 1, "shard.note", "lost" },
+	{ "output: cut", "{\"call\":\"content\",\"action\":\"cut_body\",\"cut_percent\":50,\"count\":2}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "output: stalls", "{\"call\":\"content\",\"action\":\"stall\",\"stall_at\":100,\"stall_ms\":90000,\"count\":1}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "output: gzip", "{\"call\":\"content\",\"action\":\"gzip\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "output: chunked", "{\"call\":\"content\",\"action\":\"no_length\"}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "output: no last newline", "{\"call\":\"content\",\"action\":\"no_last_newline\"}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "output: 202, not ready", "{\"call\":\"content\",\"action\":\"status\",\"status\":202,\"count\":2}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "output: elsewhere, and that address is old",
+	  "{\"call\":\"content\",\"action\":\"redirect\",\"location\":\"http://files/v1/nothing\",\"count\":1}", NULL,
+	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+	{ "a row is missing", "{\"action\":\"row_missing\",\"row\":2}", NULL, JOB_COMPLETED, 5, 1, 1, NULL, NULL },
+	{ "a row stands twice", "{\"action\":\"row_twice\",\"row\":2}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
+};
+/* clang-format on */
+
+static void whatever_the_provider_does(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stories); i++)
+		tell_story(&stories[i]);
+}
+
+static bool is_uploaded(struct world *world, void *context)
+{
+	auto_shard shard = world_shard(world, *(int64_t *)context, 1);
+
+	return shard.uploaded_at != 0;
+}
+
+static bool is_made(struct world *world, void *context)
+{
+	auto_shard shard = world_shard(world, *(int64_t *)context, 1);
+
+	return shard.batch_created_at != 0;
+}
+
+/* From the refusal of the first upload to the second upload, which is at once done. */
+static void retry_after_is_kept_to_the_second(void)
+{
+	/* clang-format off */
+	static const struct { const char *members; int64_t least, most; } cases[] = {
+		{ "\"retry_after\":\"7\"",              7000,     7000 },
+		{ "\"retry_after\":\"2.5\"",            2500,     2500 },
+		{ "\"retry_after\":\"7200\"",           7200000,  7200000 },
+		{ "\"retry_after_ms\":\"1500\"",        1500,     1500 },
+		{ "\"retry_after\":\"60\",\"retry_after_ms\":\"200\"", 200, 200 },
+		{ "\"retry_after_date\":30",            29000,    30000 },
+		{ "\"retry_after\":\"0\"",              2500,     5000 },
+		{ "\"retry_after\":\"soon\"",           2500,     5000 },
+		{ "\"message\":\"slow down\"",          2500,     5000 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		auto_free char *script = xasprintf("{\"call\":\"upload\",\"nth\":1,\"action\":\"status\",\"status\":429,%s}",
+						   cases[i].members);
+		struct world *world = world_new(&slow, 1);
+		auto_free char *input = world_requests(1, "");
+		int64_t job = world_submit(world, input), began = world_now(world), took;
+		auto_shard shard = { 0 };
+
+		world_script(world, script);
+		(void)world_run(world, 24 * HOUR_MS, is_uploaded, &job);
+		shard = world_shard(world, job, 1);
+		took = shard.uploaded_at - began - 2 * world->network.latency_ms;
+		CHECK_ROW(script, took >= cases[i].least && took <= cases[i].most);
+		world_free(world);
+	}
+}
+
+/* Account and configuration: the provider is paused, a person is told, and nothing is lost or counted. */
+static void a_refused_account_pauses_the_provider(void)
+{
+	static const char *const calls[] = { "upload", "create", "retrieve", "content" };
+	static const char *const refusals[] = {
+		"\"action\":\"status\",\"status\":401,\"code\":\"invalid_api_key\"",
+		"\"action\":\"status\",\"status\":402",
+		"\"action\":\"status\",\"status\":403",
+		"\"action\":\"quota\"",
+		"\"action\":\"status\",\"status\":400,\"code\":\"billing_hard_limit_reached\"",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		for (size_t k = 0; k < ARRAY_SIZE(refusals); k++) {
+			auto_free char *script = xasprintf("{\"call\":\"%s\",\"count\":3,%s}", calls[i], refusals[k]);
+			struct story story = { script, script, NULL, JOB_COMPLETED, 6, 1, 1, "shard.retry", "" };
+			struct world *world = world_new(&slow, 1);
+			auto_free char *input = world_requests(STORY_REQUESTS, "");
+			int64_t job = world_submit(world, input), began = world_now(world);
+			auto_shard shard = { 0 };
+
+			world_script(world, script);
+			(void)world_finish(world, job);
+			shard = world_shard(world, job, 1);
+			check_story(&story, world, job, input);
+			CHECK_ROW(script, shard.attempt == 1);
+			CHECK_ROW(script, world_now(world) - began >= 3 * PROVIDER_PAUSE_MS);
+			world_free(world);
+		}
+}
+
+static void a_full_queue_is_not_asked_at_once(void)
+{
+	struct world *world = world_new(&slow, 1);
+	auto_free char *input = world_requests(1, "");
+	int64_t job = world_submit(world, input), began = world_now(world);
+
+	world_script(world, "{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":2}");
+	(void)world_run(world, 24 * HOUR_MS, is_made, &job);
+	CU_ASSERT_TRUE(world_now(world) - began >= 30000 + 60000);
+	world_free(world);
+}
+
+static void count_unknown(const struct store_event *event, void *context)
+{
+	*(int *)context += strstr(event->message, "not known") != NULL;
+}
+
+static void an_unknown_status_is_told_once(void)
+{
+	struct sim_config config = slow;
+	struct world *world;
+	auto_free char *input = world_requests(1, "");
+	int64_t job;
+	int told = 0;
+
+	config.run_ms = HOUR_MS;
+	world = world_new(&config, 1);
+	world_script(world, "{\"action\":\"unknown_status\",\"younger_ms\":3000000}");
+	job = world_submit(world, input);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	(void)store_event_list(world->store, job, 0, 10000, count_unknown, &told);
+	CU_ASSERT_EQUAL(told, 1);
+	world_free(world);
+}
+
+/* What the provider said of a refusal stands with every row of it. */
+static void the_words_of_a_refusal_stand_in_the_results(void)
+{
+	struct world *world = world_new(&slow, 1);
+	auto_free char *input = world_requests(2, "");
+	auto_free char *errors = NULL;
+	auto_job end = { 0 };
+	int64_t job;
+
+	world_script(world, "{\"action\":\"fail_validation\",\"code\":\"x\",\"message\":\"these very words\"}");
+	job = world_submit(world, input);
+	(void)world_finish(world, job);
+	end = world_job(world, job);
+	errors = world_file(world, end.error_file);
+	CU_ASSERT_PTR_NOT_NULL(strstr(errors, "these very words"));
+	CU_ASSERT_EQUAL(end.counts.failed, 2);
+	world_free(world);
+}
+
+static void expiry_pays_nobody_twice(void)
+{
+	static const char *const scripts[] = {
+		"{\"action\":\"expire\",\"percent\":50,\"count\":1}",
+		"[{\"action\":\"expire\",\"percent\":50,\"count\":1},"
+		"{\"call\":\"retrieve\",\"action\":\"output_null\",\"ended_ms\":600000}]",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
+		struct world *world = world_new(&slow, 1);
+		auto_free char *input = world_requests(20, "");
+		int64_t job;
+		auto_shard second = { 0 };
+
+		world_script(world, scripts[i]);
+		job = world_submit(world, input);
+		(void)world_finish(world, job);
+		second = world_shard(world, job, 2);
+		CHECK_ROW(scripts[i], second.attempt == 1);
+		CHECK_ROW(scripts[i], second.requests == 10);
+		CHECK_ROW(scripts[i], world_ledger(world).most_answers == 1);
+		check_judged(scripts[i], world, job, input);
+		world_free(world);
+	}
+}
+
+CHECK_MAIN("steps", CHECK(whatever_the_provider_does), CHECK(retry_after_is_kept_to_the_second),
+	   CHECK(a_refused_account_pauses_the_provider), CHECK(a_full_queue_is_not_asked_at_once),
+	   CHECK(an_unknown_status_is_told_once), CHECK(the_words_of_a_refusal_stand_in_the_results),
+	   CHECK(expiry_pays_nobody_twice))

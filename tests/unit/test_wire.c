@@ -1,0 +1,176 @@
+/* The wire form of a shard: byte for byte the lines of its rows, from wherever it is read. */
+#include <errno.h>
+
+#include "daemon/work/wire.h"
+#include "tests/unit/job_scene.h"
+
+#define SHARD 1
+
+static const char small[] = "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\"}}\n"
+			    "{\"custom_id\":\"b\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\",\"k\":\"\xc3\xa9\"}}\n"
+			    "{\"custom_id\":\"c\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\",\"n\":17}}\n"
+			    "{\"custom_id\":\"d\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\"}}\n"
+			    "{\"custom_id\":\"e\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\"}}";
+
+static struct wire *open_wire(struct scene *scene, int64_t requests)
+{
+	const struct shard shard = { .number = SHARD, .requests = requests };
+	struct wire *wire = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(wire_open(scene->vault, &scene->job, &shard, &wire, NULL), 0);
+	return wire;
+}
+
+/* The lines that every step-th row of an input has, from first on, each with its newline. */
+static void expect(const char *input, size_t first, size_t step, struct buffer *ret_bytes)
+{
+	for (size_t i = 0; *input; i++) {
+		size_t size = strcspn(input, "\n");
+
+		if (i >= first && (i - first) % step == 0) {
+			buffer_add(ret_bytes, input, size);
+			buffer_add_text(ret_bytes, "\n");
+		}
+		input += size + (input[size] == '\n');
+	}
+	(void)buffer_text(ret_bytes);
+}
+
+/* Reads to the end in pieces of so many bytes; whether that is what was wanted from there on. */
+static bool reads(struct wire *wire, const struct buffer *wanted, size_t from, size_t piece)
+{
+	auto_free char *bytes = xmalloc(piece);
+	int64_t got;
+
+	while ((got = wire_read(wire, bytes, piece)) > 0) {
+		if ((size_t)got > piece || from + (size_t)got > wanted->size ||
+		    memcmp(wanted->data + from, bytes, (size_t)got) != 0)
+			return false;
+		from += (size_t)got;
+	}
+	return got == 0 && from == wanted->size && wire_read(wire, bytes, piece) == 0;
+}
+
+static void the_bytes_are_those_of_the_rows(void)
+{
+	static const struct { const char *name; size_t first, step; int64_t rows; } cases[] = {
+		{ "all", 0, 1, 5 }, { "odd ones", 0, 2, 3 }, { "even ones", 1, 2, 2 },
+		{ "the last, without a newline", 4, 1, 1 }, { "first and last", 0, 4, 2 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		for (size_t piece = 1; piece < 400; piece = piece * 2 + 1) {
+			struct scene scene;
+			auto_buffer wanted = { 0 };
+			struct wire *wire;
+
+			scene_begin(&scene);
+			scene_input(&scene, small);
+			scene_members(&scene, SHARD, (int64_t)cases[i].first, scene.rows, (int64_t)cases[i].step);
+			expect(small, cases[i].first, cases[i].step, &wanted);
+			wire = open_wire(&scene, cases[i].rows);
+			CHECK_ROW(cases[i].name, reads(wire, &wanted, 0, piece));
+			CHECK_ROW(cases[i].name, wire_error(wire)->code == 0);
+			wire_free(wire);
+			scene_end(&scene);
+		}
+}
+
+static void it_can_be_read_from_every_offset(void)
+{
+	struct scene scene;
+	auto_buffer wanted = { 0 };
+	struct wire *wire;
+
+	scene_begin(&scene);
+	scene_input(&scene, small);
+	scene_members(&scene, SHARD, 0, scene.rows, 1);
+	expect(small, 0, 1, &wanted);
+	wire = open_wire(&scene, scene.rows);
+	for (size_t offset = 0; offset <= wanted.size; offset++) {
+		CU_ASSERT_EQUAL(wire_seek(wire, (int64_t)offset), 0);
+		CU_ASSERT_TRUE(reads(wire, &wanted, offset, 50));
+		/* And once more from the middle of what was begun. */
+		CU_ASSERT_EQUAL(wire_seek(wire, (int64_t)(wanted.size - offset)), 0);
+		CU_ASSERT_TRUE(reads(wire, &wanted, wanted.size - offset, 1 + offset % 7));
+	}
+	CU_ASSERT_TRUE(wire_seek(wire, (int64_t)wanted.size + 1) < 0);
+	CU_ASSERT_NOT_EQUAL(wire_error(wire)->code, 0);
+	wire_free(wire);
+	scene_end(&scene);
+}
+
+/* Rows longer than any window, far apart from each other. */
+static void large_rows_come_whole(void)
+{
+	struct scene scene;
+	auto_buffer input = { 0 }, wanted = { 0 };
+	auto_free char *text = xcalloc(1, 700001);
+	struct wire *wire;
+
+	memset(text, 'x', 700000);
+	for (int i = 0; i < 4; i++)
+		buffer_add_format(&input,
+				  "{\"custom_id\":\"%d\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":"
+				  "{\"model\":\"m\",\"t\":\"%s\"}}\n",
+				  i, text + 150000 * i);
+	scene_begin(&scene);
+	scene_input(&scene, buffer_text(&input));
+	scene_members(&scene, SHARD, 0, scene.rows, 3);
+	expect(buffer_text(&input), 0, 3, &wanted);
+	wire = open_wire(&scene, 2);
+	CU_ASSERT_TRUE(reads(wire, &wanted, 0, 65536));
+	CU_ASSERT_EQUAL(wire_seek(wire, 700100), 0);
+	CU_ASSERT_TRUE(reads(wire, &wanted, 700100, 1000));
+	CU_ASSERT_EQUAL(wire_seek(wire, 0), 0);
+	CU_ASSERT_TRUE(reads(wire, &wanted, 0, 1000000));
+	wire_free(wire);
+	scene_end(&scene);
+}
+
+static void damage_is_not_sent(void)
+{
+	static const struct { const char *record; size_t at; } cases[] = {
+		{ "rows", 32 + 3 }, { "rows", 32 + 56 + 20 }, { "shard-1.rows", 32 + 1 }, { "shard-1.rows", 32 + 8 + 6 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct scene scene;
+		struct wire *wire;
+		char bytes[4096];
+		int64_t got;
+
+		scene_begin(&scene);
+		scene_input(&scene, small);
+		scene_members(&scene, SHARD, 0, scene.rows, 1);
+		scene_damage(&scene, cases[i].record, cases[i].at);
+		wire = open_wire(&scene, scene.rows);
+		got = wire_read(wire, bytes, sizeof(bytes));
+		CHECK_ROW(cases[i].record, got == -EUCLEAN);
+		CHECK_ROW(cases[i].record, wire_error(wire)->code == -EUCLEAN && *wire_error(wire)->text);
+		CHECK_ROW(cases[i].record, wire_seek(wire, (int64_t)strlen(small) - 1) == -EUCLEAN);
+		wire_free(wire);
+		scene_end(&scene);
+	}
+}
+
+static void a_shard_of_another_size_is_refused(void)
+{
+	struct scene scene;
+	struct wire *wire = NULL;
+	struct error err = { 0 };
+
+	scene_begin(&scene);
+	scene_input(&scene, small);
+	scene_members(&scene, SHARD, 0, scene.rows, 1);
+	CU_ASSERT_EQUAL(wire_open(scene.vault, &scene.job, &(struct shard){ .number = SHARD, .requests = 4 },
+				  &wire, &err), -EUCLEAN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "shard-1.rows"));
+	CU_ASSERT_EQUAL(wire_open(scene.vault, &scene.job, &(struct shard){ .number = 2, .requests = 5 },
+				  &wire, &err), -ENOENT);
+	CU_ASSERT_PTR_NULL(wire);
+	scene_end(&scene);
+}
+
+CHECK_MAIN("wire", CHECK(the_bytes_are_those_of_the_rows), CHECK(it_can_be_read_from_every_offset),
+	   CHECK(large_rows_come_whole), CHECK(damage_is_not_sent), CHECK(a_shard_of_another_size_is_refused))
