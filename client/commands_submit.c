@@ -11,9 +11,11 @@
 #include "client/input.h"
 #include "client/interrupt.h"
 #include "client/options.h"
+#include "client/output.h"
 #include "client/progress.h"
 #include "client/words.h"
 #include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
 #include "daemon/model/request.h"
 #include "daemon/protocol.h"
 
@@ -79,15 +81,31 @@ static struct json_object *make_metadata(const struct options *options)
 	return metadata;
 }
 
+/* The door takes UTF-8 up to a length, but a file may be called anything. NULL: it has no name. */
+static char *make_file_name(const char *name)
+{
+	auto_buffer plain = { 0 };
+	size_t size;
+
+	if (!name)
+		return NULL;
+	output_escape(&plain, name, strlen(name), true);
+	size = plain.size < PROTOCOL_MAX_FILE_NAME ? plain.size : PROTOCOL_MAX_FILE_NAME;
+	while (size < plain.size && ((unsigned char)plain.data[size] & 0xc0) == 0x80)
+		size--;
+	return xmemdup0(buffer_text(&plain), size);
+}
+
 static char *make_path(const struct options *options, const struct input *input,
 		       const char *endpoint)
 {
 	auto_json *metadata = make_metadata(options);
+	auto_free char *file_name = make_file_name(input->file_name);
 	char *path = xstrdup(PROTOCOL_BATCHES);
 
 	connection_query(&path, "endpoint", endpoint);
 	connection_query(&path, "completion_window", PROTOCOL_WINDOW);
-	connection_query(&path, "filename", input->file_name);
+	connection_query(&path, "filename", file_name);
 	connection_query(&path, "provider", options->provider);
 	if (json_object_object_length(metadata))
 		connection_query(&path, "metadata",

@@ -225,8 +225,7 @@ int64_t job_failed(struct json_object *batch)
 {
 	int64_t failed = json_number(batch, "batchd.counts.failed", 0) +
 			 json_number(batch, "batchd.counts.cancelled", 0) +
-			 json_number(batch, "batchd.counts.expired", 0) +
-			 json_number(batch, "batchd.counts.missing", 0);
+			 json_number(batch, "batchd.counts.expired", 0);
 	int64_t reported = json_number(batch, "request_counts.failed", 0);
 
 	return failed > reported ? failed : reported;

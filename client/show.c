@@ -1,6 +1,7 @@
 #include "client/show.h"
 
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -140,6 +141,8 @@ void show_batch(struct json_object *batch)
 	const char *name = json_text(batch, "metadata.name", NULL);
 	const char *why = json_text(batch, "batchd.why", NULL);
 	const char *file = json_text(batch, "batchd.file_name", "no name");
+	int64_t uid = json_number(batch, "batchd.owner.uid", -1);
+	const struct passwd *user = uid < 0 ? NULL : getpwuid((uid_t)uid);
 	char figure[WORDS_FIGURE];
 
 	output_field("job", "%" PRId64 "%s%s%s", job_number(batch), name ? " (" : "",
@@ -147,8 +150,7 @@ void show_batch(struct json_object *batch)
 	output_field("state", "%s (%s)", job_status(batch), json_text(batch, "batchd.state", "-"));
 	if (why)
 		output_field("why", "%s", why);
-	output_field("owner", "%s (%" PRId64 ")", json_text(batch, "batchd.owner.user", "-"),
-		     json_number(batch, "batchd.owner.uid", -1));
+	output_field("owner", "%s (%" PRId64 ")", user ? user->pw_name : "-", uid);
 	output_field("input", "%s, %s, %s", file,
 		     words_size(json_number(batch, "batchd.input_bytes", 0), figure),
 		     json_text(batch, "input_file_id", "-"));

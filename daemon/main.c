@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -177,8 +178,7 @@ static int open_state(struct daemon *daemon, struct error *err)
 	if (r)
 		return r;
 	daemon->vault = vault_new(daemon->store, daemon->spool);
-	vault_sweep(daemon->vault);
-	return 0;
+	return vault_sweep(daemon->vault, err);
 }
 
 static void open_work(struct daemon *daemon)
@@ -205,6 +205,7 @@ static int open_door(struct daemon *daemon, struct error *err)
 		.providers = daemon->providers,
 		.config = daemon->config,
 		.on_change = on_change,
+		.on_fatal = on_fatal,
 		.context = daemon,
 	};
 
@@ -401,6 +402,8 @@ int main(int argc, char **argv)
 	}
 	log_open(LOG_LEVEL_INFO);
 	(void)signal(SIGPIPE, SIG_IGN);
+	/* A core would hold keys and prompts (G8). */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)umask(077);
 	if (config_load(options.config, &daemon.config, &err))
 		return give_up(EXIT_CONFIG, &err);

@@ -17,7 +17,7 @@
  *
  * A batch object is the documented one: id object endpoint errors input_file_id completion_window status output_file_id error_file_id created_at
  * in_progress_at expires_at finalizing_at completed_at failed_at expired_at cancelling_at cancelled_at request_counts{total completed failed} metadata; and "batchd":
- *	{ "job": 57, "state": "running", "owner": {"uid": 1000, "user": "ada"}, "provider": "openai", "input_bytes": N, "file_name": "evals.jsonl" or null,
+ *	{ "job": 57, "state": "running", "owner": {"uid": 1000}, "provider": "openai", "input_bytes": N, "file_name": "evals.jsonl" or null,
  *	  "counts": {"total","ok","failed","cancelled","expired","missing"},	final numbers grow as shards are collected
  *	  "why": "waits for ..." or null,					what it waits for, one phrase
  *	  "errors_total": N,							how many lines were refused; errors.data holds at most PROTOCOL_MAX_ERRORS
@@ -58,7 +58,7 @@
 #define PROTOCOL_JSONL "application/jsonl"
 #define PROTOCOL_NDJSON "application/x-ndjson"
 
-#define PROTOCOL_MAX_JSON_BODY (1024 * 1024) /* bytes of a JSON body */
+#define PROTOCOL_MAX_JSON_BODY (128 * 1024) /* bytes of a JSON body: all the metadata that is allowed fits */
 #define PROTOCOL_MAX_METADATA 16	     /* pairs; keys of 64 and values of 512 characters */
 #define PROTOCOL_MAX_METADATA_KEY 64
 #define PROTOCOL_MAX_METADATA_VALUE 512

@@ -7,22 +7,15 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/utf8.h"
 
 /* Writes a sentence; one that is too long is cut, and not in mid-character. */
 static void write_sentence(char *text, size_t size, const char *format, va_list arguments)
 {
 	int length = vsnprintf(text, size, format, arguments);
-	size_t start = size - 1;
-	unsigned char first;
 
-	if (length < 0 || (size_t)length < size)
-		return;
-	/* Back to the start of the last character, which is kept if all of it is there. */
-	while (start > 0 && ((unsigned char)text[start - 1] & 0xc0) == 0x80)
-		start--;
-	first = start ? (unsigned char)text[start - 1] : 0;
-	if (first >= 0xc0 && size - start < (first >= 0xf0 ? 4u : first >= 0xe0 ? 3u : 2u))
-		text[start - 1] = '\0';
+	if (length >= 0 && (size_t)length >= size)
+		utf8_trim(text);
 }
 
 int error_set(struct error *err, int code, const char *format, ...)

@@ -1,8 +1,7 @@
-/* createBatch, listBatches, retrieveBatch, cancelBatch, and the merged results. */
+/* createBatch, listBatches, retrieveBatch, cancelBatch. */
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
-#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,12 +16,9 @@
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
 #include "daemon/protocol.h"
-#include "daemon/work/merge.h"
 #include "daemon/work/pipeline.h"
+#include "daemon/work/rows.h"
 
-#define WINDOW_S (24 * 60 * 60)
-/* A merge gives up its turn after so many slices without a byte. */
-#define SLICES_A_CALL 4
 
 static inline void cleanup_json(struct json_object **object)
 {
@@ -37,15 +33,23 @@ static struct json_object *text_or_object(const char *json)
 	return json ? json_tokener_parse(json) : NULL;
 }
 
-static struct json_object *errors_object(const struct job *job)
+/* The refused lines: all that were kept, or the first few where the object is one of many. */
+static struct json_object *errors_object(struct door *door, const struct job *job, bool is_whole)
 {
+	auto_vault_reader reader = VAULT_READER_NONE;
 	struct json_object *errors;
+	auto_free char *text = NULL;
 
 	if (!job->errors)
 		return NULL;
+	if (is_whole && vault_open_record(door->parts.vault, job->id, ROWS_ERRORS_NAME, &reader, NULL) == 0) {
+		text = xcalloc(1, (size_t)reader.size + 1);
+		if (vault_read(&reader, 0, text, (size_t)reader.size) != reader.size)
+			free(take(text));
+	}
 	errors = json_object_new_object();
 	json_object_object_add(errors, "object", json_object_new_string("list"));
-	json_object_object_add(errors, "data", text_or_object(job->errors));
+	json_object_object_add(errors, "data", text_or_object(text ? text : job->errors));
 	return errors;
 }
 
@@ -97,43 +101,40 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_array_add(context, object);
 }
 
+/* The uid alone: a name would be looked up, and a directory that hangs would stop the loop. */
 static struct json_object *owner_object(int64_t uid)
 {
 	struct json_object *owner = json_object_new_object();
-	const struct passwd *user = getpwuid((uid_t)uid);
 
 	json_object_object_add(owner, "uid", json_object_new_int64(uid));
-	json_object_object_add(owner, "user", user ? json_text(user->pw_name) : NULL);
 	return owner;
 }
 
 /* Why a job waits: its own reason, or that of the first shard that has one. */
-struct reason {
-	const char *why;
-	char *found;
-};
-
-static void note_reason(const struct shard *shard, void *context)
+static struct json_object *why_object(struct door *door, const struct job *job)
 {
-	struct reason *reason = context;
+	auto_free char *why = NULL;
+	auto_free char *text = NULL;
+	int64_t number = 0;
 
-	if (!reason->found && shard->why && !shard_is_ended(shard->state))
-		reason->found = xasprintf("shard %" PRId64 ": %s", shard->number, shard->why);
+	if (job->why || job_is_ended(job->state))
+		return json_text(job->why);
+	why = store_shard_reason(door->parts.store, job->id, &number);
+	if (why)
+		text = xasprintf("shard %" PRId64 ": %s", number, why);
+	return json_text(text);
 }
 
 static struct json_object *ours_object(struct door *door, const struct job *job, bool with_shards)
 {
 	struct json_object *ours = json_object_new_object();
-	struct json_object *shards = json_object_new_array();
 	struct store *store = door->parts.store;
 	auto_store_file input = { 0 };
-	struct reason reason = { 0 };
+	struct json_object *shards;
 	int64_t count = 0;
 
 	(void)store_file_get(store, job->input_file, &input);
 	(void)store_shard_count(store, job->id, &count, NULL);
-	if (!job_is_ended(job->state) && !job->why)
-		(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, note_reason, &reason);
 	json_object_object_add(ours, "job", json_object_new_int64(job->id));
 	json_object_object_add(ours, "state", json_object_new_string(job_state_name(job->state)));
 	json_object_object_add(ours, "owner", owner_object(job->uid));
@@ -141,14 +142,15 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	json_object_object_add(ours, "file_name", json_text(job->file_name));
 	json_object_object_add(ours, "input_bytes", json_object_new_int64(input.bytes));
 	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
-	json_object_object_add(ours, "why", json_text(job->why ? job->why : reason.found));
+	json_object_object_add(ours, "why", why_object(door, job));
 	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));
 	json_object_object_add(ours, "events", json_object_new_int64(store_event_last(store, job->id)));
 	json_object_object_add(ours, "shards_total", json_object_new_int64(count));
-	if (with_shards)
-		(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, shards);
+	if (!with_shards)
+		return ours;
+	shards = json_object_new_array();
+	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, shards);
 	json_object_object_add(ours, "shards", shards);
-	free(reason.found);
 	return ours;
 }
 
@@ -159,7 +161,7 @@ struct json_object *batch_object(struct door *door, const struct job *job, bool 
 	json_object_object_add(batch, "id", json_id(PROTOCOL_BATCH_PREFIX, job->id));
 	json_object_object_add(batch, "object", json_object_new_string("batch"));
 	json_object_object_add(batch, "endpoint", json_text(job->endpoint));
-	json_object_object_add(batch, "errors", errors_object(job));
+	json_object_object_add(batch, "errors", errors_object(door, job, with_shards));
 	json_object_object_add(batch, "input_file_id", json_id(PROTOCOL_FILE_PREFIX, job->input_file));
 	json_object_object_add(batch, "completion_window", json_text(job->window));
 	json_object_object_add(batch, "status", json_object_new_string(job_status(job)));
@@ -167,7 +169,8 @@ struct json_object *batch_object(struct door *door, const struct job *job, bool 
 	json_object_object_add(batch, "error_file_id", json_id(PROTOCOL_FILE_PREFIX, job->error_file));
 	json_object_object_add(batch, "created_at", json_seconds(job->created_at));
 	json_object_object_add(batch, "in_progress_at", json_seconds(job->in_progress_at));
-	json_object_object_add(batch, "expires_at", json_seconds(job->created_at + WINDOW_S * INT64_C(1000)));
+	/* No job ends here because time passed: what expires at the provider is tried again. */
+	json_object_object_add(batch, "expires_at", NULL);
 	json_object_object_add(batch, "finalizing_at", json_seconds(job->finalizing_at));
 	json_object_object_add(batch, "completed_at", json_seconds(job->completed_at));
 	json_object_object_add(batch, "failed_at", json_seconds(job->failed_at));
@@ -268,9 +271,9 @@ void batches_create(struct visit *visit)
 {
 	auto_json *body = json_parse(buffer_text(&visit->body), visit->body.size);
 	__attribute__((cleanup(job_wish_release))) struct job_wish wish = { 0 };
-	auto_store_file file = { 0 };
-	const char *file_id;
 	static const uint8_t no_digest[32];
+	const char *file_id;
+	int64_t file;
 
 	if (!json_object_is_type(body, json_type_object)) {
 		visit_error(visit, 400, NULL, NULL, "The body is not a JSON object.");
@@ -279,13 +282,12 @@ void batches_create(struct visit *visit)
 	file_id = check_members(visit, body) ? NULL : required_text(visit, body, "input_file_id");
 	if (!file_id || read_wish(visit, body, &wish))
 		return;
-	if (visit_find_file(visit, file_id, &file)) {
+	file = visit_number(file_id, PROTOCOL_FILE_PREFIX);
+	if (file)
+		wish_accept(visit, &wish, file, NULL, no_digest);
+	else
 		visit_error(visit, 400, "invalid_request", "input_file_id",
 			    "Cannot find file %.100s, or you do not have access to it.", file_id);
-		return;
-	}
-	wish.file_name = xstrdup(file.name);
-	wish_accept(visit, &wish, file.id, NULL, no_digest);
 }
 
 /* --- list, retrieve, cancel --- */
@@ -420,123 +422,4 @@ void batches_cancel(struct visit *visit)
 	if (visit_job(visit, &job) == 0)
 		visit_json(visit, 200, batch_object(door, &job, true));
 	door->parts.on_change(door->parts.context);
-}
-
-/* --- results --- */
-
-struct results {
-	struct merge *merge;
-	struct loop_timer *again; /* the merge works on in the next turn */
-	struct exchange *exchange;
-	struct merge_shard *shards;
-	size_t shard_count;
-};
-
-static void free_results(void *own)
-{
-	struct results *results = own;
-
-	loop_timer_free(results->again);
-	merge_free(results->merge);
-	for (size_t i = 0; i < results->shard_count; i++)
-		free((char *)results->shards[i].why);
-	free(results->shards);
-	free(results);
-}
-
-static void on_again(void *context)
-{
-	struct results *results = context;
-
-	exchange_wake(results->exchange);
-}
-
-static int64_t produce_results(char *bytes, size_t size, void *context)
-{
-	struct results *results = context;
-	struct error err = { 0 };
-
-	for (int slice = 0; slice < SLICES_A_CALL; slice++) {
-		int64_t got = merge_read(results->merge, bytes, size, &err);
-
-		if (got > 0)
-			return got;
-		if (got < 0)
-			return got == MERGE_END ? SERVER_STREAM_END : SERVER_STREAM_BROKEN;
-	}
-	loop_timer_set(results->again, 0);
-	return 0;
-}
-
-static void note_shard(const struct shard *shard, void *context)
-{
-	struct results *results = context;
-
-	if (shard->state != SHARD_COLLECTED)
-		return;
-	results->shards = xreallocarray(results->shards, results->shard_count + 1, sizeof(*results->shards));
-	results->shards[results->shard_count++] =
-		(struct merge_shard){ .number = shard->number, .why = xstrdup(shard->refusal) };
-}
-
-static void stream_results(struct visit *visit, const struct job *job, enum merge_selection selection)
-{
-	struct door *door = visit->door;
-	struct results *results = xcalloc(1, sizeof(*results));
-	struct error err = { 0 };
-	int r;
-
-	visit->own = results;
-	visit->own_free = free_results;
-	results->exchange = visit->exchange;
-	results->again = loop_timer_new(door->parts.loop, on_again, results);
-	r = store_shard_list(door->parts.store, job->id, 0, INT32_MAX, note_shard, results);
-	if (!r)
-		r = merge_new(door->parts.vault, job, results->shards, results->shard_count, selection,
-			      job->state == JOB_CANCELLED, !job_is_ended(job->state), &results->merge, &err);
-	if (r) {
-		visit_error(visit, 500, NULL, NULL, "The results cannot be read.");
-		return;
-	}
-	visit->is_answered = true;
-	exchange_reply_stream(visit->exchange, 200, PROTOCOL_JSONL, -1, produce_results, results);
-}
-
-/* Whole and final successes, or errors, lie in a file. */
-static void answer_file(struct visit *visit, int64_t file)
-{
-	if (file) {
-		visit_file_bytes(visit, file, PROTOCOL_JSONL);
-		return;
-	}
-	visit->is_answered = true;
-	exchange_reply(visit->exchange, 200, PROTOCOL_JSONL, "", 0);
-}
-
-void batches_results(struct visit *visit)
-{
-	const char *only = exchange_query(visit->exchange, "only");
-	bool is_ok = only && strcmp(only, "ok") == 0;
-	bool is_errors = only && strcmp(only, "errors") == 0;
-	enum merge_selection selection = is_ok ? MERGE_OK : is_errors ? MERGE_ERRORS : MERGE_ALL;
-	auto_job job = { 0 };
-
-	if (visit_job(visit, &job))
-		return;
-	if (only && !is_ok && !is_errors) {
-		visit_error(visit, 400, "invalid_value", "only", "Invalid 'only': it must be 'ok' or 'errors'.");
-		return;
-	}
-	if (!job_is_ended(job.state) && !visit_query_flag(visit, "partial")) {
-		visit_error(visit, 409, PROTOCOL_CODE_NOT_FINISHED, NULL, "Job %" PRId64 " is not finished: %s.", job.id,
-			    job_state_name(job.state));
-		return;
-	}
-	/* Before its rows are known, and where nothing was ever sent, there is nothing. */
-	if (job.state == JOB_FAILED || job.state == JOB_ACCEPTED || !job.counts.total)
-		answer_file(visit, 0);
-	else if (job_is_ended(job.state) && only)
-		answer_file(visit, is_ok ? job.output_file : job.error_file);
-	else
-		stream_results(visit, &job, selection);
 }

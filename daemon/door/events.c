@@ -15,7 +15,6 @@
 
 struct stream {
 	struct door *door;
-	struct exchange *exchange;
 	int64_t job;
 	int64_t after;
 	bool is_follow;
@@ -85,10 +84,12 @@ void events_get(struct visit *visit)
 
 	if (visit_job(visit, &job) || visit_query_number(visit, "after", 0, INT64_MAX, 0, &after))
 		return;
+	/* Beyond the last event nothing would ever come. */
+	if (after > store_event_last(door->parts.store, job.id))
+		after = store_event_last(door->parts.store, job.id);
 	stream = xcalloc(1, sizeof(*stream));
 	*stream = (struct stream){
 		.door = door,
-		.exchange = visit->exchange,
 		.job = job.id,
 		.after = after,
 		.is_follow = visit_query_flag(visit, "follow"),

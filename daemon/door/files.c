@@ -1,4 +1,5 @@
 /* The Files API: upload, list, retrieve, delete, content with Range. */
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
@@ -89,15 +90,12 @@ static void add_field(struct visit *visit, const struct server_part *part)
 			buffer_add(&upload->fields[i], part->data, part->size);
 		return;
 	}
-	visit_error(visit, 400, "unknown_parameter", NULL, "Unknown parameter: '%.100s'.", part->name);
+	visit_error(visit, 400, "unknown_parameter", NULL, "Unknown parameter: '%s'.", part->name);
 }
 
 static void add_content(struct visit *visit, const struct server_part *part)
 {
 	struct upload *upload = visit->own;
-	int64_t most = visit->door->parts.config->max_file;
-	struct error err = { 0 };
-	int r;
 
 	if (!upload->writer) {
 		upload->writer = vault_writer_new(visit->door->parts.vault, VAULT_FILE_LIMIT);
@@ -106,17 +104,7 @@ static void add_content(struct visit *visit, const struct server_part *part)
 		visit_error(visit, 400, "invalid_value", "file", "There may be one file only.");
 		return;
 	}
-	if (vault_writer_size(upload->writer) + (int64_t)part->size > most) {
-		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, "file", "A file has at most %" PRId64 " bytes (max_file).",
-			    most);
-		return;
-	}
-	r = vault_write(upload->writer, part->data, part->size, &err);
-	if (r) {
-		log_error("a file cannot be written", log_text("WHY", err.text));
-		visit_error(visit, r == -ENOSPC || r == -EDQUOT ? 507 : 503, PROTOCOL_CODE_DISK, NULL,
-			    "The file could not be stored; nothing of it is kept.");
-	}
+	visit_write(visit, &upload->writer, part->data, part->size);
 }
 
 void files_upload_part(struct visit *visit, const struct server_part *part)
@@ -143,7 +131,7 @@ static int read_expiry(struct visit *visit, struct upload *upload, struct store_
 			    LEAST_EXPIRY_S, MOST_EXPIRY_S);
 		return -EINVAL;
 	}
-	file->expires_at = file->created_at + seconds * 1000;
+	file->expires_at = loop_now_ms(visit->door->parts.loop) + seconds * 1000;
 	return 0;
 }
 
@@ -159,8 +147,9 @@ static bool form_is_right(struct visit *visit, struct upload *upload)
 			    purpose);
 	else if (!upload->writer)
 		visit_error(visit, 400, "missing_required_parameter", "file", "Missing required parameter: 'file'.");
-	else if (upload->file_name && strlen(upload->file_name) > PROTOCOL_MAX_FILE_NAME)
-		visit_error(visit, 400, "invalid_value", "file", "Invalid 'file': its name has more than %d bytes.",
+	else if (upload->file_name && !visit_name_is_right(upload->file_name))
+		visit_error(visit, 400, "invalid_value", "file",
+			    "Invalid 'file': its name is UTF-8 of at most %d bytes.",
 			    PROTOCOL_MAX_FILE_NAME);
 	return !visit->is_answered;
 }
@@ -168,30 +157,13 @@ static bool form_is_right(struct visit *visit, struct upload *upload)
 void files_upload(struct visit *visit)
 {
 	struct upload *upload = visit->own;
-	struct store *store = visit->door->parts.store;
-	struct store_file file = { .uid = visit->uid, .purpose = (char *)"batch" };
-	struct error err = { 0 };
-	int r;
+	struct store_file file = { .purpose = (char *)"batch" };
 
-	if (!form_is_right(visit, upload))
+	if (!form_is_right(visit, upload) || read_expiry(visit, upload, &file))
 		return;
 	file.name = upload->file_name;
-	file.bytes = vault_writer_size(upload->writer);
-	file.created_at = loop_now_ms(visit->door->parts.loop);
-	if (read_expiry(visit, upload, &file))
-		return;
-	file.id = store_file_add(store, &file);
-	if (!file.id) {
-		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be written.");
-		return;
-	}
-	r = vault_keep_file(take(upload->writer), file.id, &err);
-	if (r) {
-		log_error("a file cannot be kept", log_text("WHY", err.text));
-		visit_error(visit, r == -ENOSPC ? 507 : 503, PROTOCOL_CODE_DISK, NULL, "The file could not be stored.");
-		return;
-	}
-	visit_json(visit, 200, file_object(&file));
+	if (visit_keep_file(visit, &file, take(upload->writer)))
+		visit_json(visit, 200, file_object(&file));
 }
 
 /* --- list, retrieve, delete --- */
@@ -230,9 +202,13 @@ void files_list(struct visit *visit)
 		return;
 	}
 	listing.data = json_object_new_array();
-	(void)store_file_list(visit->door->parts.store, visit_owner(visit), exchange_query(visit->exchange, "purpose"),
-			      is_ascending, beyond, loop_now_ms(visit->door->parts.loop), (size_t)listing.limit + 1,
-			      list_file, &listing);
+	if (store_file_list(visit->door->parts.store, visit_owner(visit), exchange_query(visit->exchange, "purpose"),
+			    is_ascending, beyond, loop_now_ms(visit->door->parts.loop), (size_t)listing.limit + 1,
+			    list_file, &listing)) {
+		json_object_put(listing.data);
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
+		return;
+	}
 	list = json_object_new_object();
 	json_object_object_add(list, "object", json_object_new_string("list"));
 	json_object_object_add(list, "data", listing.data);
@@ -267,7 +243,7 @@ void files_delete(struct visit *visit)
 
 	if (path_file(visit, &file))
 		return;
-	store_file_delete(visit->door->parts.store, file.id);
+	vault_delete_file(visit->door->parts.vault, file.id);
 	object = json_object_new_object();
 	json_object_object_add(object, "id", json_id(PROTOCOL_FILE_PREFIX, file.id));
 	json_object_object_add(object, "object", json_object_new_string("file"));
@@ -348,6 +324,7 @@ void visit_file_bytes(struct visit *visit, int64_t file, const char *content_typ
 		return;
 	}
 	exchange_add_header(visit->exchange, "Accept-Ranges", "bytes");
+	assert(first >= 0 && length >= 0 && length <= reader.size - first);
 	visit->is_answered = true;
 	if (reader.data)
 		exchange_reply(visit->exchange, range == RANGE_PART ? 206 : 200, content_type, reader.data + first,

@@ -17,6 +17,9 @@
 #include "daemon/io/store.h"
 #include "daemon/protocol.h"
 
+#define MAX_JSON_BYTES (8 << 20)
+#define MAX_IGNORED (64 * 1024) /* of a body that nobody asked for */
+
 /* The first row that fits is taken; a path without the method is 405, a method without the type of body 415. */
 /* clang-format off */
 static const struct route routes[] = {
@@ -136,6 +139,7 @@ static void visit_free(struct visit *visit)
 {
 	if (visit->own)
 		visit->own_free(visit->own);
+	visit->door->json_bytes -= visit->body.size;
 	buffer_release(&visit->body);
 	free(visit->id);
 	free(visit);
@@ -159,7 +163,9 @@ static void begin_body(struct visit *visit)
 {
 	int64_t length = exchange_content_length(visit->exchange);
 
-	if (visit->route->body == BODY_JSON && length > PROTOCOL_MAX_JSON_BODY)
+	if (visit->route->body == BODY_NONE && (length > MAX_IGNORED || exchange_header(visit->exchange, "Transfer-Encoding")))
+		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL, "A body is not expected here.");
+	else if (visit->route->body == BODY_JSON && length > PROTOCOL_MAX_JSON_BODY)
 		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL,
 			    "The body is larger than %d bytes.", PROTOCOL_MAX_JSON_BODY);
 	else if (visit->route->body == BODY_FORM && exchange_expect_form(visit->exchange))
@@ -189,6 +195,21 @@ static void on_headers(struct exchange *exchange, void *context)
 	buffer_release(&finding.methods);
 }
 
+/* JSON bodies are bounded one by one, and all that are under way together. */
+static void add_json(struct visit *visit, const char *data, size_t size)
+{
+	if (visit->body.size + size > PROTOCOL_MAX_JSON_BODY) {
+		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL, "The body is larger than %d bytes.",
+			    PROTOCOL_MAX_JSON_BODY);
+	} else if (visit->door->json_bytes + size > MAX_JSON_BYTES) {
+		exchange_add_header(visit->exchange, "Retry-After", "1");
+		visit_error(visit, 429, PROTOCOL_CODE_TOO_MANY, NULL, "Too many requests are being received.");
+	} else {
+		buffer_add(&visit->body, data, size);
+		visit->door->json_bytes += size;
+	}
+}
+
 static void on_body(struct exchange *exchange, const char *data, size_t size, void *context)
 {
 	struct visit *visit = exchange_state(exchange);
@@ -199,11 +220,7 @@ static void on_body(struct exchange *exchange, const char *data, size_t size, vo
 	if (visit->route->body == BODY_STREAM) {
 		visit->route->on_data(visit, data, size);
 	} else if (visit->route->body == BODY_JSON) {
-		if (visit->body.size + size > PROTOCOL_MAX_JSON_BODY)
-			visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL,
-				    "The body is larger than %d bytes.", PROTOCOL_MAX_JSON_BODY);
-		else
-			buffer_add(&visit->body, data, size);
+		add_json(visit, data, size);
 	}
 }
 
@@ -298,6 +315,8 @@ void door_on_failed(struct exchange *exchange, int commit)
 	struct visit *visit = exchange_state(exchange);
 	bool is_full = commit == -ENOSPC;
 
+	/* Its job was rolled back, and with it the number, which is another's soon. */
+	visit->on_undelivered = NULL;
 	visit_error(visit, is_full ? 507 : 503, is_full ? PROTOCOL_CODE_DISK : PROTOCOL_CODE_UNKNOWN, NULL,
 		    "%s Repeat with the same Idempotency-Key.",
 		    is_full ? "The disk is full; nothing was stored." :

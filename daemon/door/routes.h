@@ -31,6 +31,7 @@ struct door_parts {
 	struct providers *providers;
 	const struct config *config;
 	void (*on_change)(void *context); /* a job was accepted or cancelled: something is due */
+	void (*on_fatal)(int status, void *context); /* the disk fails (G6): end with this exit status */
 	void *context;
 };
 

@@ -10,18 +10,6 @@
 #include "daemon/io/store.h"
 #include "daemon/work/provider.h"
 
-/* Why nothing is accepted; NULL while everything is fine. */
-static const char *refusal(const struct door *door)
-{
-	int64_t free_bytes = spool_free_bytes(door->parts.spool);
-
-	if (door->is_draining)
-		return "batchd is stopping";
-	if (free_bytes >= 0 && free_bytes < door->parts.config->min_free)
-		return "the disk of the state folder is nearly full (min_free)";
-	return NULL;
-}
-
 static struct json_object *jobs_object(const struct visit *visit)
 {
 	struct json_object *jobs = json_object_new_object();
@@ -55,7 +43,8 @@ void service_daemon(struct visit *visit)
 	struct json_object *object = json_object_new_object();
 	struct json_object *providers = json_object_new_array();
 	struct json_object *you = json_object_new_object();
-	const char *why = refusal(visit->door);
+	int status;
+	const char *why = door_refusal(visit->door, &status);
 	struct provider *provider;
 
 	for (size_t i = 0; (provider = providers_at(parts->providers, i)); i++)
@@ -78,7 +67,8 @@ void service_daemon(struct visit *visit)
 
 void service_health(struct visit *visit)
 {
-	const char *why = refusal(visit->door);
+	int status;
+	const char *why = door_refusal(visit->door, &status);
 
 	if (why) {
 		visit_error(visit, 503, NULL, NULL, "%s", why);

@@ -10,9 +10,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
-#include "daemon/base/error.h"
 #include "daemon/base/hash.h"
-#include "daemon/base/log.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
@@ -74,6 +72,7 @@ int wish_provider(struct visit *visit, const char *name, struct job_wish *wish)
 		return -EINVAL;
 	}
 	wish->provider = xstrdup(provider->config->name);
+	wish->is_default_provider = !name;
 	return 0;
 }
 
@@ -136,7 +135,7 @@ int wish_key(struct visit *visit)
 /* A create whose answer the client did not get, for a while: an equal one of the same user is the same. */
 struct remembered {
 	struct remembered *next;
-	int64_t uid, job, at;
+	int64_t uid, job, created_at, at;
 	uint8_t digest[HASH_SHA256_SIZE];
 };
 
@@ -157,13 +156,20 @@ static void forget_old(struct door *door)
 	}
 }
 
+/* The job that an equal submission of this user made a moment ago; 0: none, or it was never committed. */
 static int64_t recall(struct door *door, int64_t uid, const uint8_t *digest)
 {
+	const struct remembered *memory;
+	auto_job job = { 0 };
+
 	forget_old(door);
-	for (const struct remembered *memory = door->remembered; memory; memory = memory->next)
+	for (memory = door->remembered; memory; memory = memory->next)
 		if (memory->uid == uid && memcmp(memory->digest, digest, HASH_SHA256_SIZE) == 0)
-			return memory->job;
-	return 0;
+			break;
+	if (!memory || store_job_get(door->parts.store, memory->job, &job))
+		return 0;
+	/* A number whose commit failed is another job's by now. */
+	return job.uid == uid && job.created_at == memory->created_at ? job.id : 0;
 }
 
 /* What a visit must know to be remembered, should its answer be lost. */
@@ -195,7 +201,7 @@ static void wish_digest(const struct job_wish *wish, int64_t file, const uint8_t
 {
 	struct hash_sha256 *sha256 = hash_sha256_new();
 	const char *const texts[] = { wish->endpoint, wish->window, wish->metadata, wish->file_name,
-				      wish->provider };
+				      wish->is_default_provider ? NULL : wish->provider };
 	const int64_t numbers[] = { wish->output_expires_s, file };
 
 	/* The NUL between them keeps "ab" + "c" apart from "a" + "bc". */
@@ -217,12 +223,13 @@ static void answer_job(struct visit *visit, int64_t id)
 		visit_json(visit, 200, batch_object(visit->door, &job, true));
 }
 
-/* Whether this submission was made before; then it is answered. */
+/* Whether this submission was made before, or that cannot be told; then it is answered. */
 static bool was_made(struct visit *visit, const char *key, const uint8_t *digest)
 {
 	struct store *store = visit->door->parts.store;
 	uint8_t known[HASH_SHA256_SIZE];
 	int64_t job = 0;
+	int r;
 
 	if (!key) {
 		job = recall(visit->door, visit->uid, digest);
@@ -230,9 +237,12 @@ static bool was_made(struct visit *visit, const char *key, const uint8_t *digest
 			answer_job(visit, job);
 		return job != 0;
 	}
-	if (store_key_get(store, visit->uid, key, known, &job))
+	r = store_key_get(store, visit->uid, key, known, &job);
+	if (r == -ENOENT)
 		return false;
-	if (memcmp(known, digest, sizeof(known)) == 0)
+	if (r)
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
+	else if (memcmp(known, digest, sizeof(known)) == 0)
 		answer_job(visit, job);
 	else
 		visit_error(visit, 409, PROTOCOL_CODE_CONFLICT, NULL,
@@ -240,49 +250,41 @@ static bool was_made(struct visit *visit, const char *key, const uint8_t *digest
 	return true;
 }
 
-/* The input's bytes become a file of the front door. Returns its number; 0 after the error was replied. */
-static int64_t keep_input(struct visit *visit, const struct job_wish *wish, struct vault_writer *writer)
+/* Adds the job, and a memory of it for the case that its answer is lost. */
+static int64_t add_job(struct visit *visit, const struct job_wish *wish, const struct store_file *input,
+		       const uint8_t *digest)
 {
-	const struct door_parts *parts = &visit->door->parts;
-	struct store_file file = {
-		.uid = visit->uid,
-		.purpose = (char *)"batch",
-		.name = wish->file_name,
-		.bytes = vault_writer_size(writer),
-		.created_at = loop_now_ms(parts->loop),
-	};
-	int64_t id = store_file_add(parts->store, &file);
-	struct error err = { 0 };
-	int r;
-
-	if (!id) {
-		vault_writer_free(writer);
-		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be written.");
-		return 0;
-	}
-	r = vault_keep_file(writer, id, &err);
-	if (r) {
-		log_error("an input cannot be kept", log_text("WHY", err.text));
-		visit_error(visit, r == -ENOSPC ? 507 : 503, PROTOCOL_CODE_DISK, NULL, "The input could not be stored.");
-		return 0;
-	}
-	return id;
-}
-
-static int64_t add_job(struct visit *visit, const struct job_wish *wish, int64_t file)
-{
+	struct remembered *memory = xcalloc(1, sizeof(*memory));
 	struct job job = {
 		.uid = visit->uid,
-		.input_file = file,
+		.input_file = input->id,
 		.endpoint = wish->endpoint,
 		.window = wish->window,
 		.metadata = wish->metadata,
-		.file_name = wish->file_name,
+		.file_name = input->name,
 		.provider = wish->provider,
 		.output_expires_s = wish->output_expires_s,
 	};
 
-	return pipeline_accept(visit->door->parts.pipeline, &job);
+	memory->uid = visit->uid;
+	memory->job = pipeline_accept(visit->door->parts.pipeline, &job);
+	memory->created_at = job.created_at;
+	memory->at = job.created_at;
+	memcpy(memory->digest, digest, sizeof(memory->digest));
+	visit->own = memory;
+	visit->own_free = free;
+	return memory->job;
+}
+
+/* Finds a file that may be a job's input; else the error is replied. */
+static bool find_input(struct visit *visit, int64_t number, struct store_file *ret_file)
+{
+	auto_free char *id = xasprintf(PROTOCOL_FILE_PREFIX "%" PRId64, number);
+
+	if (visit_find_file(visit, id, ret_file) || strcmp(ret_file->purpose, "batch") != 0)
+		visit_error(visit, 400, "invalid_request", "input_file_id",
+			    "Cannot find file %s, or you do not have access to it.", id);
+	return !visit->is_answered;
 }
 
 void wish_accept(struct visit *visit, const struct job_wish *wish, int64_t file,
@@ -290,7 +292,8 @@ void wish_accept(struct visit *visit, const struct job_wish *wish, int64_t file,
 {
 	const struct door_parts *parts = &visit->door->parts;
 	const char *key = exchange_header(visit->exchange, PROTOCOL_IDEMPOTENCY_HEADER);
-	struct remembered *memory;
+	struct store_file received = { .purpose = (char *)"batch", .name = wish->file_name };
+	auto_store_file input = { 0 };
 	uint8_t digest[HASH_SHA256_SIZE];
 	int64_t job;
 
@@ -299,21 +302,12 @@ void wish_accept(struct visit *visit, const struct job_wish *wish, int64_t file,
 		vault_writer_free(writer);
 		return;
 	}
-	if (writer)
-		file = keep_input(visit, wish, writer);
-	if (!file)
+	if (writer ? !visit_keep_file(visit, &received, writer) : !find_input(visit, file, &input))
 		return;
-	job = add_job(visit, wish, file);
+	job = add_job(visit, wish, writer ? &received : &input, digest);
 	if (key)
 		store_key_add(parts->store, visit->uid, key, digest, job, loop_now_ms(parts->loop));
-	if (visit->own)
-		visit->own_free(visit->own);
-	memory = xcalloc(1, sizeof(*memory));
-	*memory = (struct remembered){ .uid = visit->uid, .job = job, .at = loop_now_ms(parts->loop) };
-	memcpy(memory->digest, digest, sizeof(digest));
-	visit->own = memory;
-	visit->own_free = free;
-	if (!key)
+	else
 		visit->on_undelivered = remember;
 	answer_job(visit, job);
 	parts->on_change(parts->context);
@@ -325,7 +319,6 @@ struct submit {
 	struct job_wish wish;
 	struct vault_writer *writer;
 	struct hash_sha256 *sha256; /* of the input, where somebody may ask whether it is the same */
-	int64_t received;
 };
 
 static void free_submit(void *own)
@@ -351,8 +344,9 @@ static int read_query(struct visit *visit, struct job_wish *wish)
 	if (text && !json_object_is_type(metadata, json_type_object)) {
 		visit_error(visit, 400, "invalid_type", "metadata", "Invalid 'metadata': it is no JSON object.");
 		r = -EINVAL;
-	} else if (name && strlen(name) > PROTOCOL_MAX_FILE_NAME) {
-		visit_error(visit, 400, "invalid_value", "filename", "Invalid 'filename': at most %d bytes.",
+	} else if (name && !visit_name_is_right(name)) {
+		visit_error(visit, 400, "invalid_value", "filename",
+			    "Invalid 'filename': UTF-8 of at most %d bytes.",
 			    PROTOCOL_MAX_FILE_NAME);
 		r = -EINVAL;
 	}
@@ -376,11 +370,6 @@ void submit_begin(struct visit *visit)
 
 	if (!visit_may_store(visit) || wish_key(visit))
 		return;
-	if (exchange_content_length(visit->exchange) > parts->config->max_file) {
-		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL, "An input has at most %" PRId64 " bytes (max_file).",
-			    parts->config->max_file);
-		return;
-	}
 	submit = xcalloc(1, sizeof(*submit));
 	visit->own = submit;
 	visit->own_free = free_submit;
@@ -393,22 +382,9 @@ void submit_begin(struct visit *visit)
 void submit_data(struct visit *visit, const char *data, size_t size)
 {
 	struct submit *submit = visit->own;
-	struct error err = { 0 };
-	int r;
 
-	submit->received += (int64_t)size;
-	if (submit->received > visit->door->parts.config->max_file) {
-		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL, "An input has at most %" PRId64 " bytes (max_file).",
-			    visit->door->parts.config->max_file);
-		return;
-	}
+	visit_write(visit, &submit->writer, data, size);
 	hash_sha256_add(submit->sha256, data, size);
-	r = vault_write(submit->writer, data, size, &err);
-	if (r) {
-		log_error("an input cannot be written", log_text("WHY", err.text));
-		visit_error(visit, r == -ENOSPC || r == -EDQUOT ? 507 : 503, PROTOCOL_CODE_DISK, NULL,
-			    "The input could not be stored; nothing of it is kept.");
-	}
 }
 
 void submit_answer(struct visit *visit)

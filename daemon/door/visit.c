@@ -9,13 +9,21 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
+#include "daemon/base/log.h"
+#include "daemon/base/utf8.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/server.h"
 #include "daemon/io/spool.h"
 #include "daemon/io/store.h"
+#include "daemon/io/vault.h"
 #include "daemon/protocol.h"
 
+#define EXIT_IO 74
+#define COPY_LIMIT (64 * 1024) /* a longer reply is not copied once more */
+#define ROOM_EVERY (8 << 20) /* received bytes after which the room is looked at again */
+#define FORM_ROOM (64 * 1024) /* of a form around its file */
 #define JSON_FLAGS (JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE)
 
 struct json_object *json_parse(const char *text, size_t size)
@@ -57,14 +65,23 @@ struct json_object *json_id(const char *prefix, int64_t number)
 	return json_object_new_string(id);
 }
 
+static void free_object(void *object)
+{
+	json_object_put(object);
+}
+
 void visit_json(struct visit *visit, int status, struct json_object *object)
 {
 	size_t size;
 	const char *text = json_object_to_json_string_length(object, JSON_FLAGS, &size);
 
 	visit->is_answered = true;
-	exchange_reply(visit->exchange, status, PROTOCOL_JSON, text, size);
-	json_object_put(object);
+	if (size <= COPY_LIMIT) {
+		exchange_reply(visit->exchange, status, PROTOCOL_JSON, text, size);
+		json_object_put(object);
+	} else {
+		exchange_reply_owned(visit->exchange, status, PROTOCOL_JSON, text, size, free_object, object);
+	}
 }
 
 void visit_error(struct visit *visit, int status, const char *code, const char *param,
@@ -78,6 +95,10 @@ void visit_error(struct visit *visit, int status, const char *code, const char *
 	va_start(arguments, format);
 	message = xvasprintf(format, arguments);
 	va_end(arguments);
+	/* What a client wrote may stand in it, cut, or in no encoding at all. */
+	for (char *byte = message; !utf8_is_valid(message) && *byte; byte++)
+		if ((unsigned char)*byte >= 0x80)
+			*byte = '?';
 	json_object_object_add(error, "message", json_object_new_string(message));
 	json_object_object_add(error, "type",
 			       json_object_new_string(status >= 500 ? "server_error" : "invalid_request_error"));
@@ -178,15 +199,111 @@ bool visit_query_flag(const struct visit *visit, const char *name)
 	return text && (strcmp(text, "1") == 0 || strcmp(text, "true") == 0);
 }
 
-bool visit_may_store(struct visit *visit)
+const char *door_refusal(const struct door *door, int *ret_status)
 {
-	const struct door *door = visit->door;
 	int64_t free_bytes = spool_free_bytes(door->parts.spool);
 
+	*ret_status = door->is_draining ? 503 : 507;
 	if (door->is_draining)
-		visit_error(visit, 503, PROTOCOL_CODE_DRAINING, NULL, "batchd is stopping.");
-	else if (free_bytes >= 0 && free_bytes < door->parts.config->min_free)
-		visit_error(visit, 507, PROTOCOL_CODE_DISK, NULL,
-			    "The disk of the state folder is nearly full; nothing is accepted until there is room.");
+		return "batchd is stopping";
+	if (free_bytes >= 0 && free_bytes < door->parts.config->min_free)
+		return "the disk of the state folder is nearly full (min_free)";
+	return NULL;
+}
+
+bool visit_name_is_right(const char *name)
+{
+	return strlen(name) <= PROTOCOL_MAX_FILE_NAME && utf8_is_valid(name);
+}
+
+static void refuse_size(struct visit *visit)
+{
+	visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL, "An input has at most %" PRId64 " bytes (max_file).",
+		    visit->door->parts.config->max_file);
+}
+
+static void refuse_room(struct visit *visit)
+{
+	visit_error(visit, 507, PROTOCOL_CODE_DISK, NULL,
+		    "There is no room for it on the disk of the state folder; nothing of it is kept.");
+}
+
+bool visit_may_store(struct visit *visit)
+{
+	const struct door_parts *parts = &visit->door->parts;
+	int64_t length = exchange_content_length(visit->exchange);
+	int64_t free_bytes = spool_free_bytes(parts->spool);
+	int status;
+	const char *why = door_refusal(visit->door, &status);
+
+	if (why)
+		visit_error(visit, status, status == 507 ? PROTOCOL_CODE_DISK : PROTOCOL_CODE_DRAINING, NULL,
+			    "Nothing is accepted: %s.", why);
+	else if (exchange_header(visit->exchange, "Content-Encoding"))
+		visit_error(visit, 415, NULL, NULL, "A Content-Encoding is not understood here.");
+	else if (length > parts->config->max_file + FORM_ROOM)
+		refuse_size(visit);
+	else if (length > 0 && free_bytes >= 0 && free_bytes - length < parts->config->min_free)
+		refuse_room(visit);
 	return !visit->is_answered;
+}
+
+/* What is told when bytes cannot be kept, by what went wrong. */
+static void refuse_storage(struct visit *visit, int code, const struct error *err)
+{
+	const struct door_parts *parts = &visit->door->parts;
+
+	log_error("an input cannot be kept", log_text("WHY", err->text));
+	if (code == -ENOSPC || code == -EDQUOT || code == -EFBIG) {
+		refuse_room(visit);
+		return;
+	}
+	visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be written; nothing of it is kept.");
+	if (code == -EIO || code == -EUCLEAN)
+		parts->on_fatal(EXIT_IO, parts->context);
+}
+
+void visit_write(struct visit *visit, struct vault_writer **writer, const char *data, size_t size)
+{
+	const struct door_parts *parts = &visit->door->parts;
+	int64_t had = vault_writer_size(*writer);
+	int64_t has = had + (int64_t)size;
+	struct error err = { 0 };
+	int status, r;
+
+	if (has > parts->config->max_file) {
+		refuse_size(visit);
+	} else if (had / ROOM_EVERY != has / ROOM_EVERY && door_refusal(visit->door, &status) && status == 507) {
+		refuse_room(visit);
+	} else {
+		r = vault_write(*writer, data, size, &err);
+		if (r)
+			refuse_storage(visit, r, &err);
+	}
+	/* Who is slow to read our answer must not hold the room meanwhile. */
+	if (visit->is_answered)
+		vault_writer_free(take(*writer));
+}
+
+bool visit_keep_file(struct visit *visit, struct store_file *file, struct vault_writer *writer)
+{
+	const struct door_parts *parts = &visit->door->parts;
+	struct error err = { .text = "the store cannot be written" };
+	int r;
+
+	file->uid = visit->uid;
+	file->bytes = vault_writer_size(writer);
+	file->created_at = loop_now_ms(parts->loop);
+	file->id = store_file_add(parts->store, file);
+	if (!file->id) {
+		vault_writer_free(writer);
+		refuse_storage(visit, -EAGAIN, &err);
+		return false;
+	}
+	r = vault_keep_file(writer, file->id, &err);
+	if (r) {
+		store_file_remove(parts->store, file->id);
+		refuse_storage(visit, r, &err);
+	}
+	return r == 0;
 }

@@ -18,6 +18,7 @@
 struct route;
 struct server_part;
 struct store_file;
+struct vault_writer;
 struct visit;
 
 struct door {
@@ -29,6 +30,8 @@ struct door {
 	int64_t committed_seq; /* events up to here are on disk */
 	struct visit *followers; /* visits that stream events, linked by next_follower */
 	struct remembered *remembered; /* creates whose answer was not delivered */
+	struct results *results; /* streams of results under way */
+	size_t json_bytes; /* of JSON bodies that are being received, all together */
 };
 
 /* What is done with a request's body. */
@@ -89,8 +92,16 @@ int visit_query_number(struct visit *visit, const char *name, int64_t least, int
 /* Whether a query parameter is "1" or "true". */
 bool visit_query_flag(const struct visit *visit, const char *name);
 
-/* Whether jobs and files are accepted now; if not, the reply (503, 507) is given. */
+/* Why nothing is accepted, and the status that says so; NULL while all is well. */
+const char *door_refusal(const struct door *door, int *ret_status);
+/* Whether this body is accepted now; if not, the reply (413, 415, 503, 507) is given. */
 bool visit_may_store(struct visit *visit);
+/* Appends to what is being received. On any failure the reply is given and the writer dropped, with what it wrote. */
+void visit_write(struct visit *visit, struct vault_writer **writer, const char *data, size_t size);
+/* Whether a file name is fit to be kept: UTF-8, not too long. */
+bool visit_name_is_right(const char *name);
+/* Makes a file of what was received: its row and its bytes; frees the writer. false: the reply is given, nothing is kept. */
+bool visit_keep_file(struct visit *visit, struct store_file *file, struct vault_writer *writer);
 
 /* The documented batch object. with_shards: retrieve shows them. */
 struct json_object *batch_object(struct door *door, const struct job *job, bool with_shards);
@@ -134,6 +145,7 @@ void visit_file_bytes(struct visit *visit, int64_t file, const char *content_typ
 struct job_wish {
 	char *endpoint, *window, *metadata, *file_name, *provider;
 	int64_t output_expires_s;
+	bool is_default_provider; /* none was asked for: another default makes no other submission */
 };
 void job_wish_release(struct job_wish *wish);
 /* Whether the Idempotency-Key, if there is one, has a length that is allowed. Replies the error and returns -EINVAL. */
@@ -148,7 +160,6 @@ int wish_provider(struct visit *visit, const char *provider, struct job_wish *wi
  * The end of both: looks the Idempotency-Key up (digest covers wish and input), adds the job, replies. file 0: the bytes of
  * writer become the input first.
  */
-struct vault_writer;
 void wish_accept(struct visit *visit, const struct job_wish *wish, int64_t file, struct vault_writer *writer,
 		 const uint8_t input_digest[32]);
 

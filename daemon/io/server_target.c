@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/base/alloc.h"
+#include "daemon/base/utf8.h"
 
 #define PARAMETER_LIMIT 64
 
@@ -16,49 +17,6 @@ static int hex_value(char digit)
 	if (digit >= 'A' && digit <= 'F')
 		return digit - 'A' + 10;
 	return -1;
-}
-
-/* The length of the UTF-8 sequence (RFC 3629) at text, or 0. Text ends with a NUL, which is none.
- */
-static size_t sequence_length(const unsigned char *text)
-{
-	unsigned char lead = text[0];
-	unsigned char low = 0x80, high = 0xBF;
-	size_t length;
-
-	if (lead < 0x80)
-		return 1;
-	if (lead < 0xC2 || lead > 0xF4)
-		return 0;
-	length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
-	if (lead == 0xE0)
-		low = 0xA0; /* overlong */
-	if (lead == 0xED)
-		high = 0x9F; /* surrogates */
-	if (lead == 0xF0)
-		low = 0x90; /* overlong */
-	if (lead == 0xF4)
-		high = 0x8F; /* past U+10FFFF */
-	if (text[1] < low || text[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if ((text[i] & 0xC0) != 0x80)
-			return 0;
-	return length;
-}
-
-static bool is_utf8(const char *text)
-{
-	const unsigned char *at = (const unsigned char *)text;
-
-	while (*at) {
-		size_t length = sequence_length(at);
-
-		if (!length)
-			return false;
-		at += length;
-	}
-	return true;
 }
 
 /* Decodes in place: it only ever shrinks. */
@@ -86,7 +44,7 @@ static const char *decode(char *text, bool plus_is_space)
 		*to++ = byte;
 	}
 	*to = '\0';
-	return is_utf8(text) ? NULL : "the request target is not UTF-8";
+	return utf8_is_valid(text) ? NULL : "the request target is not UTF-8";
 }
 
 static const char *add_parameter(struct target *target, const char *text, size_t size)

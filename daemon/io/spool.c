@@ -32,6 +32,7 @@ struct spool_draft {
 	int fd;
 	int64_t size;
 	int64_t pushed; /* bytes whose writing was begun */
+	int failure;	/* of a flush under way: the file can never be kept */
 };
 
 static int make_folder(struct spool *spool, const char *name, struct error *err)
@@ -180,23 +181,32 @@ int spool_draft_new(struct spool *spool, struct spool_draft **ret_draft, struct 
 	return 0;
 }
 
-/* Begins to write the newest window, and waits for the one before it, so that dirty pages stay few. */
-static void push(struct spool_draft *draft)
+/*
+ * Begins to write the newest window, and waits for the one before it, so that dirty pages stay few. The wait may be told of an error
+ * that fsync(2) then would not tell again, so it counts like one of fsync.
+ */
+static int push(struct spool_draft *draft)
 {
+	const unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	int64_t before = draft->pushed - FLUSH_WINDOW;
+
 	if (draft->size - draft->pushed < FLUSH_WINDOW)
-		return;
-	(void)sync_file_range(draft->fd, draft->pushed, draft->size - draft->pushed,
-			      SYNC_FILE_RANGE_WRITE);
-	if (draft->pushed >= FLUSH_WINDOW)
-		(void)sync_file_range(draft->fd, draft->pushed - FLUSH_WINDOW, FLUSH_WINDOW,
-				      SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-					      SYNC_FILE_RANGE_WAIT_AFTER);
+		return 0;
+	if (sync_file_range(draft->fd, draft->pushed, draft->size - draft->pushed, SYNC_FILE_RANGE_WRITE) < 0)
+		draft->failure = -errno;
+	if (before >= 0 && sync_file_range(draft->fd, before, FLUSH_WINDOW, wait) < 0)
+		draft->failure = -errno;
+	/* A file system without it flushes at the end alone. */
+	if (draft->failure == -ENOSYS || draft->failure == -EINVAL || draft->failure == -ESPIPE)
+		draft->failure = 0;
 	draft->pushed = draft->size;
+	return draft->failure;
 }
 
 int spool_draft_write(struct spool_draft *draft, const void *bytes, size_t size, struct error *err)
 {
 	const char *at = bytes;
+	int r;
 
 	while (size) {
 		ssize_t written = pwrite(draft->fd, at, size, draft->size);
@@ -211,7 +221,9 @@ int spool_draft_write(struct spool_draft *draft, const void *bytes, size_t size,
 		size -= (size_t)written;
 		draft->size += written;
 	}
-	push(draft);
+	r = push(draft);
+	if (r)
+		return error_set(err, r, "cannot flush %s/%s: %s", draft->spool->folder, draft->name, error_name(r));
 	return 0;
 }
 
@@ -248,10 +260,12 @@ static int prepare_folder(struct spool *spool, const char *place, char **ret_fol
 	auto_free char *folder = xmemdup0(place, (size_t)(slash - place));
 	int r = 0;
 
-	if (mkdirat(spool->folder_fd, folder, 0700) == 0)
+	if (strncmp(folder, "jobs/", 5) == 0) {
+		/* One that is there may be one that a process before us made and could not flush any more. */
+		if (mkdirat(spool->folder_fd, folder, 0700) < 0 && errno != EEXIST)
+			return -errno;
 		r = sync_folder(spool, "jobs");
-	else if (errno != EEXIST)
-		r = -errno;
+	}
 	if (r)
 		return r;
 	*ret_folder = take(folder);
@@ -264,6 +278,8 @@ static int settle(struct spool_draft *draft, const char *place)
 	int root = draft->spool->folder_fd;
 	int r;
 
+	if (draft->failure)
+		return draft->failure;
 	if (fsync(draft->fd) < 0)
 		return -errno;
 	r = prepare_folder(draft->spool, place, &folder);

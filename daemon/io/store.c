@@ -245,6 +245,7 @@ static int migrate(struct store *store, struct error *err)
 				 "it is of version %" PRId64 ", this batchd knows up to %" PRId64
 				 "; nothing was changed",
 				 version, newest);
+	store->is_new = version == 0;
 	for (; !r && version < newest; version++)
 		r = migrate_once(store, (size_t)version, err);
 	return r;
@@ -372,6 +373,11 @@ void store_after_commit(struct store *store, void (*after)(int result, void *con
 					       sizeof(*store->waiters));
 	}
 	store->waiters[store->waiter_count++] = (struct store_waiter){ after, context };
+}
+
+bool store_is_new(struct store *store)
+{
+	return store->is_new;
 }
 
 uint64_t store_id_key(const struct store *store)

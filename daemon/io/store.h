@@ -39,6 +39,9 @@ bool store_is_dirty(const struct store *store);
 /* Runs after(result, context) once, at the end of this turn, whether or not anything was written. */
 void store_after_commit(struct store *store, void (*after)(int result, void *context), void *context);
 
+/* Whether store_open made it, because there was none. */
+bool store_is_new(struct store *store);
+
 /* The key of this instance for hash_keyed of custom_ids. */
 uint64_t store_id_key(const struct store *store);
 
@@ -92,7 +95,7 @@ int store_shard_in_flight(struct store *store, const char *provider, int64_t *re
 
 /* Why the first shard of a job that waits does so; NULL when none says. The caller frees. */
 char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number);
-/* Makes all shards of a job that have a due time due at now. */
+/* Makes all shards of a job that have a due time, or are UNCERTAIN, due at now. */
 void store_shard_poke(struct store *store, int64_t job, int64_t now);
 
 /* --- what is due --- */
@@ -101,11 +104,20 @@ struct store_due {
 	int64_t shard; /* 0: a step of the job itself */
 	int64_t due_at;
 };
-/* Calls visit for what is due at or before now, earliest first, at most limit. */
-int store_due(struct store *store, int64_t now, size_t limit,
+/*
+ * Calls visit for what is due at or before now, earliest first, at most limit: uploads and fetches, of which few may run at once, or
+ * all the rest. They are asked for apart, so that those that wait for a place do not hide those that need none.
+ */
+int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
 	      void (*visit)(const struct store_due *due, void *context), void *context);
 /* The earliest due time after now; 0 when there is none. */
 int store_next_due(struct store *store, int64_t now, int64_t *ret_at);
+
+/*
+ * The wall clock was set, or may have been: what is due after beyond becomes due at now, and a batch that was once found absent counts
+ * as found absent now.
+ */
+void store_clock_stepped(struct store *store, int64_t now, int64_t beyond);
 
 /* --- files of the front door --- */
 struct store_file {
@@ -174,5 +186,8 @@ int store_key_get(struct store *store, int64_t uid, const char *key, uint8_t ret
 /* Whether a provider's list ever failed to show a live batch of ours. */
 bool store_list_failed(struct store *store, const char *provider);
 void store_list_note_failure(struct store *store, const char *provider, int64_t now);
+/* Whether a provider's list ever showed a batch, whosever. */
+bool store_list_was_seen(struct store *store, const char *provider);
+void store_list_note_seen(struct store *store, const char *provider, int64_t now);
 
 #endif

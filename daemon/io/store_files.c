@@ -315,29 +315,50 @@ int store_key_get(struct store *store, int64_t uid, const char *key, uint8_t ret
 	return r;
 }
 
-bool store_list_failed(struct store *store, const char *provider)
+/* Whether a time that is kept of a provider is set; unknown where it cannot be read. */
+static bool provider_stamp(struct store *store, enum sql which, const char *provider, bool unknown)
 {
-	sqlite3_stmt *statement = store_sql(store, SQL_LIST_FAILED);
-	bool has_failed = false;
+	sqlite3_stmt *statement = store_sql(store, which);
+	bool is_set = false;
 
-	/* What cannot be read is not trusted. */
 	if (!statement)
-		return true;
+		return unknown;
 	store_sql_bind_text(statement, 1, provider);
 	if (store_sql_step(store, statement) == 1) {
-		has_failed = sqlite3_column_int64(statement, 0) != 0;
+		is_set = sqlite3_column_int64(statement, 0) != 0;
 		(void)sqlite3_reset(statement);
 	}
-	return has_failed;
+	return is_set;
 }
 
-void store_list_note_failure(struct store *store, const char *provider, int64_t now)
+static void stamp_provider(struct store *store, enum sql which, const char *provider, int64_t now)
 {
-	sqlite3_stmt *statement = store_sql_write(store, SQL_LIST_NOTE_FAILURE);
+	sqlite3_stmt *statement = store_sql_write(store, which);
 
 	if (!statement)
 		return;
 	store_sql_bind_text(statement, 1, provider);
 	(void)sqlite3_bind_int64(statement, 2, now);
 	store_sql_run(store, statement);
+}
+
+/* What cannot be read is not trusted. */
+bool store_list_failed(struct store *store, const char *provider)
+{
+	return provider_stamp(store, SQL_LIST_FAILED, provider, true);
+}
+
+void store_list_note_failure(struct store *store, const char *provider, int64_t now)
+{
+	stamp_provider(store, SQL_LIST_NOTE_FAILURE, provider, now);
+}
+
+bool store_list_was_seen(struct store *store, const char *provider)
+{
+	return provider_stamp(store, SQL_LIST_SEEN, provider, false);
+}
+
+void store_list_note_seen(struct store *store, const char *provider, int64_t now)
+{
+	stamp_provider(store, SQL_LIST_NOTE_SEEN, provider, now);
 }

@@ -344,10 +344,10 @@ void store_shard_poke(struct store *store, int64_t job, int64_t now)
 	store_sql_run(store, statement);
 }
 
-int store_due(struct store *store, int64_t now, size_t limit,
+int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
 	      void (*visit)(const struct store_due *due, void *context), void *context)
 {
-	sqlite3_stmt *statement = store_sql(store, SQL_DUE);
+	sqlite3_stmt *statement = store_sql(store, is_transfer ? SQL_DUE_TRANSFERS : SQL_DUE);
 	int r;
 
 	if (!statement)
@@ -374,4 +374,20 @@ int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, now);
 	return read_row(store, statement, 1, &ret_at);
+}
+
+void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
+{
+	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_ABSENT_ANEW };
+
+	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {
+		sqlite3_stmt *statement = store_sql_write(store, updates[i]);
+
+		if (!statement)
+			return;
+		(void)sqlite3_bind_int64(statement, 1, now);
+		if (updates[i] != SQL_ABSENT_ANEW)
+			(void)sqlite3_bind_int64(statement, 2, beyond);
+		store_sql_run(store, statement);
+	}
 }

@@ -25,6 +25,9 @@
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
+#define SHARD_UNCERTAIN_STATE "6"
+/* States whose step moves a whole file: upload and fetch. */
+#define SHARD_TRANSFER_STATES "(0, 3)"
 
 /* clang-format off */
 static const char *const statements[SQL_COUNT] = {
@@ -68,11 +71,17 @@ static const char *const statements[SQL_COUNT] = {
 				"AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1",
 	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
 			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY number LIMIT 1",
-	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2 WHERE job = ?1 AND due_at > ?2",
+	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2 "
+			     "WHERE job = ?1 AND (due_at > ?2 OR state = " SHARD_UNCERTAIN_STATE ")",
 
-	[SQL_DUE]      = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
-			 "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
-			 "ORDER BY at LIMIT ?2",
+	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
+			     "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
+			     "AND state NOT IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
+	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
+			      "AND state IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
+	[SQL_PULL_JOBS]   = "UPDATE job SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
+	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
+	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE state = 1 AND absent_at > 0",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1)",
 
@@ -110,8 +119,11 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_KEY_GET] = "SELECT digest, job FROM idempotency WHERE uid = ?1 AND name = ?2",
 
 	[SQL_LIST_FAILED]       = "SELECT list_failed_at FROM provider WHERE name = ?1",
-	[SQL_LIST_NOTE_FAILURE] = "INSERT INTO provider (name, list_failed_at) VALUES (?1, ?2) "
+	[SQL_LIST_NOTE_FAILURE] = "INSERT INTO provider (name, list_failed_at, list_seen_at) VALUES (?1, ?2, 0) "
 				  "ON CONFLICT (name) DO UPDATE SET list_failed_at = excluded.list_failed_at",
+	[SQL_LIST_SEEN]         = "SELECT list_seen_at FROM provider WHERE name = ?1",
+	[SQL_LIST_NOTE_SEEN]    = "INSERT INTO provider (name, list_failed_at, list_seen_at) VALUES (?1, 0, ?2) "
+				  "ON CONFLICT (name) DO UPDATE SET list_seen_at = excluded.list_seen_at",
 };
 
 static const char *const migrations[] = {
@@ -168,7 +180,8 @@ static const char *const migrations[] = {
 	"CREATE INDEX event_job ON event (job, seq);"
 	"CREATE TABLE idempotency (uid INTEGER NOT NULL, name TEXT NOT NULL, digest BLOB NOT NULL,"
 	"  job INTEGER NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (uid, name)) STRICT, WITHOUT ROWID;"
-	"CREATE TABLE provider (name TEXT PRIMARY KEY, list_failed_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+	"CREATE TABLE provider (name TEXT PRIMARY KEY, list_failed_at INTEGER NOT NULL,"
+	"  list_seen_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
 };
 /* clang-format on */
 

@@ -39,7 +39,11 @@ enum sql {
 	SQL_SHARD_REASON,
 	SQL_SHARD_POKE,
 	SQL_DUE,
+	SQL_DUE_TRANSFERS,
 	SQL_NEXT_DUE,
+	SQL_PULL_JOBS,
+	SQL_PULL_SHARDS,
+	SQL_ABSENT_ANEW,
 	SQL_FILE_ADD,
 	SQL_FILE_GET,
 	SQL_FILE_DELETE,
@@ -63,6 +67,8 @@ enum sql {
 	SQL_KEY_GET,
 	SQL_LIST_FAILED,
 	SQL_LIST_NOTE_FAILURE,
+	SQL_LIST_SEEN,
+	SQL_LIST_NOTE_SEEN,
 	SQL_COUNT,
 };
 
@@ -80,6 +86,7 @@ struct store_waiter {
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *statements[SQL_COUNT];
+	bool is_new;
 	bool is_open;	   /* a transaction is */
 	int failure;	   /* negative errno of this turn's first failed write */
 	char failure_text[256];

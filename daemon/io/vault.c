@@ -12,6 +12,7 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/log.h"
 #include "daemon/io/spool.h"
 #include "daemon/io/store.h"
 
@@ -50,17 +51,50 @@ static int spill(struct vault_writer *writer, struct error *err)
 	return r;
 }
 
+/* The bytes of a file whose row is gone once the turn is committed. */
+struct removal {
+	struct spool *spool;
+	int64_t file;
+};
+
+static void remove_bytes(int result, void *context)
+{
+	auto_free struct removal *removal = context;
+	auto_free char *place = spool_file_place(removal->file);
+
+	if (result == 0)
+		(void)spool_remove(removal->spool, place);
+}
+
+struct sweep {
+	struct vault *vault;
+	int64_t count;
+};
+
 static void sweep_one(int64_t number, int is_job, void *context)
 {
-	struct vault *vault = context;
+	struct sweep *sweep = context;
+	struct vault *vault = sweep->vault;
 	auto_free char *place = spool_file_place(number);
 	auto_store_file file = { 0 };
 	auto_job job = { 0 };
 
-	if (is_job && store_job_get(vault->store, number, &job) == -ENOENT)
+	if ((is_job ? store_job_get(vault->store, number, &job) : store_file_get(vault->store, number, &file)) != -ENOENT)
+		return;
+	sweep->count++;
+	if (is_job)
 		spool_remove_job(vault->spool, number);
-	if (!is_job && store_file_get(vault->store, number, &file) == -ENOENT)
+	else
 		(void)spool_remove(vault->spool, place);
+}
+
+static void count_one(int64_t number, int is_job, void *context)
+{
+	int64_t *count = context;
+
+	(void)number;
+	(void)is_job;
+	++*count;
 }
 
 struct vault *vault_new(struct store *store, struct spool *spool)
@@ -301,13 +335,37 @@ void vault_scratch_free(struct vault_scratch *scratch)
 	free(scratch);
 }
 
+void vault_delete_file(struct vault *vault, int64_t file)
+{
+	struct removal *removal;
+
+	store_file_delete(vault->store, file);
+	if (store_file_is_needed(vault->store, file))
+		return;
+	store_file_remove(vault->store, file);
+	removal = xcalloc(1, sizeof(*removal));
+	*removal = (struct removal){ .spool = vault->spool, .file = file };
+	store_after_commit(vault->store, remove_bytes, removal);
+}
+
 void vault_remove_job(struct vault *vault, int64_t job)
 {
 	store_record_clear(vault->store, job);
 	spool_remove_job(vault->spool, job);
 }
 
-void vault_sweep(struct vault *vault)
+int vault_sweep(struct vault *vault, struct error *err)
 {
-	spool_visit(vault->spool, sweep_one, vault);
+	struct sweep sweep = { .vault = vault };
+	int64_t count = 0;
+
+	spool_visit(vault->spool, count_one, &count);
+	if (count && store_is_new(vault->store))
+		return error_set(err, -EUCLEAN,
+				 "%s holds files of jobs, but had no batchd.db: put the old one back, or move the files away",
+				 spool_folder(vault->spool));
+	spool_visit(vault->spool, sweep_one, &sweep);
+	if (sweep.count)
+		log_notice("files whose commit never came are removed", log_number("COUNT", sweep.count));
+	return 0;
 }

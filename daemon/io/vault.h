@@ -72,10 +72,17 @@ int vault_scratch_read(const struct vault_scratch *scratch, int64_t offset, void
 void vault_scratch_free(struct vault_scratch *scratch);
 
 /*
- * Removes files and job folders that the store does not know: what a turn kept whose commit never came. For the start,
- * before anything else runs.
+ * Removes files and job folders that the store does not know: what a turn kept whose commit never came. For the start, before
+ * anything else runs. Beside a store that was made just now there
+ * can be none, so if there are, the old one was lost or replaced: -EUCLEAN, and nothing is removed.
  */
-void vault_sweep(struct vault *vault);
+int vault_sweep(struct vault *vault, struct error *err);
+
+/*
+ * Deletes a file of the front door: hidden at once, and, unless a job needs it as its input, its row goes, and after the commit
+ * its bytes.
+ */
+void vault_delete_file(struct vault *vault, int64_t file);
 
 /* Removes a job's records and downloads, in the store and in the spool. */
 void vault_remove_job(struct vault *vault, int64_t job);

@@ -24,11 +24,12 @@
  *	UPLOADED   -> UNCERTAIN	  [lookup]	whether a batch exists cannot be told: a person decides
  *	UPLOADED   -> CANCELLED	  [create]	cancelled before anything was created, for certain
  *	UPLOADED   -> ENDED	  [create]	the provider refused the batch for good: its rows fail
+ *	UPLOADED   -> DROPPED	  [create]	its file is gone at the provider: its rows went to a new shard
  *	CREATED	   -> ENDED	  [poll]	completed, expired, cancelled there, or failed for good
  *	CREATED	   -> DROPPED	  [poll]	it did no work there and may do better: its rows went to a new shard
  *	ENDED	   -> FETCHED	  [fetch]	both result files are on disk
  *	FETCHED	   -> COLLECTED	  [collect]	every row has its outcome; rows to try again have a new shard
- *	UNCERTAIN  -> CREATED, CANCELLED  [a person]
+ *	UNCERTAIN  -> CREATED, CANCELLED  [a person; a cancel of the job is such a word]
  */
 #ifndef BATCHD_MODEL_JOB_H
 #define BATCHD_MODEL_JOB_H

@@ -13,7 +13,7 @@
 #define REQUEST_MAX_CUSTOM_ID 1024 /* bytes, as written; no provider documents a limit above 64 */
 #define REQUEST_MAX_URL 256
 #define REQUEST_MAX_MODEL 512
-#define REQUEST_MAX_LINE (100u * 1000 * 1000) /* bytes without the newline */
+#define REQUEST_MAX_LINE (16u << 20) /* bytes without the newline: a line is held whole while it is checked */
 
 /* Spans are offsets into the line; of strings, what stands between the quotes. */
 struct request {

@@ -12,6 +12,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/utf8.h"
 
 #define MAX_DEPTH 64
 #define MAX_ID 4096   /* the longest seen in the field are 1.5 kB */
@@ -82,7 +83,7 @@ static struct json_object *parse(const char *json, size_t size)
 	return object;
 }
 
-/* A member's text; NULL where it is absent, null, "", too long or of another type. Numbers count where a server writes codes as such. */
+/* A member's text; NULL where it is absent, null, "", too long, no UTF-8 or of another type. Numbers count where a server writes codes as such. */
 static char *text_of(struct json_object *object, const char *name)
 {
 	struct json_object *value = member(object, name);
@@ -91,7 +92,7 @@ static char *text_of(struct json_object *object, const char *name)
 	if (!json_object_is_type(value, json_type_string) && !json_object_is_type(value, json_type_int))
 		return NULL;
 	text = json_object_get_string(value);
-	if (!text || !*text || strlen(text) > MAX_ID)
+	if (!text || !*text || strlen(text) > MAX_ID || !utf8_is_valid(text))
 		return NULL;
 	return xstrdup(text);
 }
@@ -177,8 +178,11 @@ static int64_t time_of(struct json_object *object, const char *name)
 	return time_of_number(json_object_get_double(value));
 }
 
+/* Sentences go into JSON and the store, which hold UTF-8: of any other text only the ASCII is kept. */
 static char *words(const char *text, size_t size)
 {
+	char *copy;
+
 	while (size && isspace((unsigned char)*text)) {
 		text++;
 		size--;
@@ -189,7 +193,13 @@ static char *words(const char *text, size_t size)
 		while (size && ((unsigned char)text[size] & 0xc0) == 0x80)
 			size--;
 	}
-	return xmemdup0(text, size);
+	copy = xmemdup0(text, size);
+	if (utf8_is_valid(copy))
+		return copy;
+	for (char *at = copy; *at; at++)
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	return copy;
 }
 
 static char *words_of(struct json_object *value)

@@ -14,7 +14,7 @@
 
 struct error;
 
-#define LINES_MAX ((size_t)256 << 20) /* bytes of a line; the rest of a longer one is passed over  \
+#define LINES_MAX ((size_t)64 << 20) /* bytes of a line; the rest of a longer one is passed over  \
 				       */
 
 struct line {

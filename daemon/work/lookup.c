@@ -5,8 +5,8 @@
  *	the marker and our file			it is ours: adopted (of several the oldest; the others are cancelled and told)
  *	our file, metadata not echoed, no other shard owns it, not older than the intent	the same
  *	only one of the two, and it may have done work		uncertain
- *	nothing, in a complete listing		seen twice, `settle` apart, by a list that has never failed to show a live batch of
- *						ours (or that trust_list vouches for): it was not created
+ *	nothing, in a complete listing		seen twice, `settle` apart, by a list that has shown a batch before, and has never failed
+ *						to show a live one of ours (or that trust_list vouches for): it was not created
  *	nothing, and the listing may not be complete, or is not trusted		uncertain
  *
  * A list that leaves out a live batch of ours which is older than `settle` proves nothing any more; one that leaves out a younger one
@@ -271,6 +271,13 @@ static bool list_is_trusted(struct task *task)
 	return task->provider->config->trust_list || !store_list_failed(task_store(task), task->job.provider);
 }
 
+/* A list that has never shown any batch at all may be one that never does. */
+static bool list_shows_batches(struct task *task)
+{
+	return task->provider->config->trust_list ||
+	       store_list_was_seen(task_store(task), task->job.provider);
+}
+
 static void on_absent(struct task *task)
 {
 	const struct lookup *lookup = task->work;
@@ -280,6 +287,11 @@ static void on_absent(struct task *task)
 	if (!list_is_trusted(task)) {
 		task_go(task, SHARD_UNCERTAIN,
 			"the batch is not in the provider's list, and that list is not trusted");
+		return;
+	}
+	if (!list_shows_batches(task)) {
+		task_go(task, SHARD_UNCERTAIN,
+			"the batch is not in the provider's list, and that list has never shown any batch yet");
 		return;
 	}
 	if (lookup->lagging && !task->provider->config->trust_list) {
@@ -314,6 +326,8 @@ static void decide(struct task *task, bool is_complete)
 {
 	struct lookup *lookup = task->work;
 
+	if (lookup->seen_count && !store_list_was_seen(task_store(task), task->job.provider))
+		store_list_note_seen(task_store(task), task->job.provider, task_now(task));
 	if (lookup->is_watch) {
 		lookup->twins_left = lookup->match_count;
 		cancel_twins(task);
@@ -342,8 +356,11 @@ static int next_page(struct lookup *lookup, int has_more, char *last_id)
 
 	free(lookup->after);
 	lookup->after = last_id;
-	if (is_read_to_horizon(lookup) || has_more == 0 || !last_id)
+	if (is_read_to_horizon(lookup) || has_more == 0)
 		return 0;
+	/* A page that shows nothing, yet promises more, leaves nowhere to go on from. */
+	if (!last_id)
+		return has_more > 0 ? -1 : 0;
 	if (is_repeated)
 		return has_more < 0 && lookup->on_page < SMALL_PAGE ? 0 : -1;
 	return ++lookup->pages < MAX_PAGES ? 1 : -1;

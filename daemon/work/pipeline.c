@@ -29,11 +29,12 @@ static const struct step job_steps[JOB_STATE_COUNT] = {
 };
 
 static const struct step shard_steps[SHARD_STATE_COUNT] = {
-	[SHARD_CUT]      = { "upload",  step_upload,  SHARD_UPLOADED,  true  },
-	[SHARD_UPLOADED] = { "create",  step_create,  SHARD_CREATED,   false },
-	[SHARD_CREATED]  = { "poll",    step_poll,    SHARD_ENDED,     false },
-	[SHARD_ENDED]    = { "fetch",   step_fetch,   SHARD_FETCHED,   true  },
-	[SHARD_FETCHED]  = { "collect", step_collect, SHARD_COLLECTED, false },
+	[SHARD_CUT]       = { "upload",  step_upload,  SHARD_UPLOADED,  true  },
+	[SHARD_UPLOADED]  = { "create",  step_create,  SHARD_CREATED,   false },
+	[SHARD_CREATED]   = { "poll",    step_poll,    SHARD_ENDED,     false },
+	[SHARD_ENDED]     = { "fetch",   step_fetch,   SHARD_FETCHED,   true  },
+	[SHARD_FETCHED]   = { "collect", step_collect, SHARD_COLLECTED, false },
+	[SHARD_UNCERTAIN] = { "give up", step_give_up, SHARD_CANCELLED, false },
 };
 
 /* The event of each arrival: its type, which is also the log's message. */
@@ -161,7 +162,10 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 	shard->state = state;
 	shard->tries = 0;
 	shard->polls = 0;
-	shard->due_at = shard_is_ended(state) || state == SHARD_UNCERTAIN ? 0 : loop_now_ms(pipeline->loop);
+	shard->due_at = loop_now_ms(pipeline->loop);
+	/* What waits for a person does not, once the job's owner has said that it shall end. */
+	if (shard_is_ended(state) || (state == SHARD_UNCERTAIN && job->state != JOB_CANCELLING))
+		shard->due_at = 0;
 	free(shard->why);
 	shard->why = state == SHARD_UNCERTAIN ? xstrdup(words) : NULL;
 	store_shard_save(pipeline->store, shard);
@@ -190,6 +194,21 @@ static struct task *next_with_slice(struct task *task)
 	return task;
 }
 
+/* Puts the tasks from the first to last behind the others, so that the next turn begins with those. */
+static void rotate(struct pipeline *pipeline, struct task *last)
+{
+	struct task *first = pipeline->tasks;
+	struct task **link = &last->next;
+
+	if (!last->next)
+		return;
+	pipeline->tasks = last->next;
+	while (*link)
+		link = &(*link)->next;
+	*link = first;
+	last->next = NULL;
+}
+
 /* Local work: every task that has some gets a slice in turn, until the turn's budget is used up. */
 static void on_work(void *context)
 {
@@ -202,8 +221,10 @@ static void on_work(void *context)
 		struct task *next = task->next;
 
 		turn_task(task);
-		if (loop_monotonic_us(pipeline->loop) >= end)
+		if (loop_monotonic_us(pipeline->loop) >= end) {
+			rotate(pipeline, task);
 			break;
+		}
 		task = next_with_slice(next);
 		if (!task)
 			task = next_with_slice(pipeline->tasks);
@@ -280,12 +301,23 @@ static bool task_load(struct task *task, const struct store_due *due)
 	return task->step->run != NULL;
 }
 
+/* Local work needs none, nor does the end of what never reached the provider. */
+static bool needs_provider(const struct task *task)
+{
+	const struct shard *shard = &task->shard;
+
+	if (!shard->id || shard->state == SHARD_FETCHED || shard->state == SHARD_UNCERTAIN)
+		return false;
+	return task->job.state == JOB_RUNNING ||
+	       !(shard->state == SHARD_CUT || (shard->state == SHARD_UPLOADED && !shard->intended_at));
+}
+
 /* Whether the provider lets this step begin now. */
 static bool may_begin(const struct task *task)
 {
 	const struct provider *provider = task->provider;
 
-	if (!task->shard.id || !provider)
+	if (!provider || !needs_provider(task))
 		return true;
 	return !task->step->is_transfer || provider->transfers < provider->config->max_transfers;
 }
@@ -293,19 +325,20 @@ static bool may_begin(const struct task *task)
 static void begin(struct task *task)
 {
 	struct pipeline *pipeline = task->pipeline;
+	struct task **link = &pipeline->tasks;
 
-	task->next = pipeline->tasks;
-	pipeline->tasks = task;
+	while (*link)
+		link = &(*link)->next;
+	*link = task;
 	pipeline->active++;
 	task->retry_after_ms = -1;
-	if (task->shard.id && !task->provider) {
+	if (needs_provider(task) && !task->provider) {
 		task_finish(task, TASK_TRY_AGAIN, "its provider is not in the configuration any more");
 		return;
 	}
 	if (task->step->is_transfer && task->provider)
 		task->provider->transfers++;
-	if (task->shard.id && task->shard.state != SHARD_FETCHED &&
-	    provider_is_paused(task->provider, task_now(task))) {
+	if (needs_provider(task) && provider_is_paused(task->provider, task_now(task))) {
 		task->wait_ms = task->provider->paused_until - task_now(task);
 		task_finish(task, TASK_NOT_YET, task->provider->paused_why);
 		return;
@@ -353,41 +386,6 @@ int64_t pipeline_accept(struct pipeline *pipeline, struct job *job)
 	return job->id;
 }
 
-/* Pokes one shard, so that it learns of the cancel; one with a task under way learns of it when that ends. */
-struct poke {
-	struct pipeline *pipeline;
-	int64_t *shards;
-	size_t count;
-};
-
-static void note_shard(const struct shard *shard, void *context)
-{
-	struct poke *poke = context;
-	struct store_due due = { .job = shard->job, .shard = shard->id };
-
-	if (shard_is_ended(shard->state) || shard->state == SHARD_UNCERTAIN ||
-	    is_active(poke->pipeline, &due))
-		return;
-	poke->shards = xreallocarray(poke->shards, poke->count + 1, sizeof(*poke->shards));
-	poke->shards[poke->count++] = shard->id;
-}
-
-static void poke_shards(struct pipeline *pipeline, int64_t job)
-{
-	struct poke poke = { .pipeline = pipeline };
-
-	(void)store_shard_list(pipeline->store, job, 0, SIZE_MAX / 2, note_shard, &poke);
-	for (size_t i = 0; i < poke.count; i++) {
-		auto_shard shard = { 0 };
-
-		if (store_shard_get(pipeline->store, poke.shards[i], &shard))
-			continue;
-		shard.due_at = loop_now_ms(pipeline->loop);
-		store_shard_save(pipeline->store, &shard);
-	}
-	free(poke.shards);
-}
-
 int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
 {
 	auto_job job = { 0 };
@@ -417,8 +415,16 @@ int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
 	/* Its merge is due when the last shard has ended, which may be so already. */
 	job.due_at = job.finalizing_at;
 	store_job_save(pipeline->store, &job);
-	poke_shards(pipeline, job_id);
+	/* Those in uncertainty end too: the owner has decided. A shard whose step is under way learns of it when that ends. */
+	store_shard_poke(pipeline->store, job_id, loop_now_ms(pipeline->loop));
 	return 0;
+}
+
+/* Whether its create may be at the provider; it is worth waiting for the answer, or it would be in doubt. */
+static bool is_creating(const struct task *task)
+{
+	return task->shard.state == SHARD_UPLOADED && task->shard.intended_at && !task->work && task->request &&
+	       api_is_sent(task->request);
 }
 
 void pipeline_stop(struct pipeline *pipeline)
@@ -429,8 +435,7 @@ void pipeline_stop(struct pipeline *pipeline)
 	while (task) {
 		struct task *next = task->next;
 
-		if (!task->is_ending && !task->is_intending &&
-		    !(task->shard.state == SHARD_UPLOADED && task->request && api_is_sent(task->request)))
+		if (!task->is_ending && !task->is_intending && !is_creating(task))
 			task_free(task);
 		task = next;
 	}

@@ -15,6 +15,7 @@ struct error;
 
 /* Names of a job's records. The caller frees the last three: shard-N.rows, shard-N.done, shard-N.out (or .err, .batch). */
 #define ROWS_NAME "rows"
+#define ROWS_ERRORS_NAME "errors" /* the refused lines, a JSON array */
 char *rows_members_name(int64_t shard_number);
 char *rows_done_name(int64_t shard_number);
 char *rows_download_name(int64_t shard_number, const char *suffix);

@@ -1,9 +1,11 @@
 #include "daemon/work/scheduler.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "daemon/base/alloc.h"
+#include "daemon/base/log.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/work/pipeline.h"
@@ -14,12 +16,17 @@
 #define LOOK_AHEAD 1024
 /* The longest sleep: after a jump of the clock nothing is later than this. */
 #define MAX_SLEEP_MS 60000
+/* A wall clock that moved so far from the other one was set. */
+#define CLOCK_STEP_MS 30000
+/* No step waits longer: Retry-After is heeded up to a day. */
+#define LONGEST_WAIT_MS (48 * 60 * 60 * INT64_C(1000))
 
 struct scheduler {
 	struct loop *loop;
 	struct store *store;
 	struct pipeline *pipeline;
 	struct loop_timer *timer;
+	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct store_due due[MAX_ACTIVE + LOOK_AHEAD];
 	size_t count;
 };
@@ -35,27 +42,45 @@ static void sleep_until_next(struct scheduler *scheduler, int64_t now)
 {
 	int64_t next = 0;
 
-	/* A store that cannot be read is asked again: without a timer nothing would ever be due. */
+	/* What cannot be read now can be read in a while. */
 	if (store_next_due(scheduler->store, now, &next) || !next || next - now > MAX_SLEEP_MS)
 		next = now + MAX_SLEEP_MS;
 	loop_timer_set(scheduler->timer, next - now);
+}
+
+/*
+ * A wall clock that was set makes times on disk lie: what was due soon may be due next year, and a wait that had to pass may seem to have
+ * passed. The clock that never jumps tells.
+ */
+static void check_clock(struct scheduler *scheduler, int64_t now)
+{
+	int64_t offset = now - loop_monotonic_us(scheduler->loop) / 1000;
+	int64_t step = offset - scheduler->offset;
+
+	scheduler->offset = offset;
+	if (step > -CLOCK_STEP_MS && step < CLOCK_STEP_MS)
+		return;
+	log_warning("the clock was set; waits are counted anew", log_number("IN_MS", step));
+	store_clock_stepped(scheduler->store, now, step < 0 ? now : now + LONGEST_WAIT_MS);
+}
+
+static void run_due(struct scheduler *scheduler, int64_t now, bool is_transfer)
+{
+	scheduler->count = 0;
+	(void)store_due(scheduler->store, now, is_transfer, pipeline_active(scheduler->pipeline) + LOOK_AHEAD, note_due,
+			scheduler);
+	for (size_t i = 0; i < scheduler->count && pipeline_active(scheduler->pipeline) < MAX_ACTIVE; i++)
+		(void)pipeline_run(scheduler->pipeline, &scheduler->due[i]);
 }
 
 static void on_time(void *context)
 {
 	struct scheduler *scheduler = context;
 	int64_t now = loop_now_ms(scheduler->loop);
-	size_t limit = pipeline_active(scheduler->pipeline) + LOOK_AHEAD;
 
-	scheduler->count = 0;
-	if (limit > MAX_ACTIVE + LOOK_AHEAD)
-		limit = MAX_ACTIVE + LOOK_AHEAD;
-	(void)store_due(scheduler->store, now, limit, note_due, scheduler);
-	for (size_t i = 0; i < scheduler->count; i++) {
-		if (pipeline_active(scheduler->pipeline) >= MAX_ACTIVE)
-			break;
-		(void)pipeline_run(scheduler->pipeline, &scheduler->due[i]);
-	}
+	check_clock(scheduler, now);
+	run_due(scheduler, now, false);
+	run_due(scheduler, now, true);
 	sleep_until_next(scheduler, now);
 }
 
@@ -67,6 +92,9 @@ struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct p
 	scheduler->store = store;
 	scheduler->pipeline = pipeline;
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);
+	scheduler->offset = loop_now_ms(loop) - loop_monotonic_us(loop) / 1000;
+	/* Whether the clock was set while nobody ran cannot be told. */
+	store_clock_stepped(store, loop_now_ms(loop), loop_now_ms(loop) + LONGEST_WAIT_MS);
 	scheduler_kick(scheduler);
 	return scheduler;
 }

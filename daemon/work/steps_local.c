@@ -2,26 +2,34 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/io/config.h"
+#include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
+#include "daemon/model/backoff.h"
+#include "daemon/model/scan.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/collect.h"
 #include "daemon/work/cut.h"
 #include "daemon/work/intake.h"
 #include "daemon/work/merge.h"
 #include "daemon/work/provider.h"
+#include "daemon/work/rows.h"
 #include "daemon/work/task.h"
 
 /* What one batch may hold where the provider's section does not say it: the official limits. */
 #define DEFAULT_MAX_REQUESTS 50000
 #define DEFAULT_MAX_BYTES 200000000
 #define DEFAULT_MAX_ATTEMPTS 3
+#define DEFAULT_RETRY_FIRST_MS 5000
+#define DEFAULT_RETRY_LONGEST_MS 900000
 #define MAX_INPUTS 50000
+#define FLAWS_IN_JOB 10
 #define MERGE_BUFFER (256 * 1024)
 
 /* Saves what the step learned of the job in the job as it is now: a cancel may have come in between. */
@@ -53,6 +61,34 @@ static int slice_intake(struct task *task, struct error *err)
 	return intake_slice(task->work, err);
 }
 
+/* The first few of an array of flaws: what a list of jobs shows. */
+static char *first_flaws(const char *json)
+{
+	struct scan scan;
+	struct scan_span span = { 0 };
+
+	scan_init(&scan, json, strlen(json));
+	if (scan_enter_array(&scan))
+		return xstrdup("[]");
+	for (int i = 0; i < FLAWS_IN_JOB && scan_next_element(&scan) == 1; i++)
+		if (scan_value(&scan, NULL, &span))
+			break;
+	return span.size ? xasprintf("%.*s]", (int)(span.at + span.size), json) : xstrdup("[]");
+}
+
+/* All that were kept of them, in a record of their own: many are too long for every look at the job. */
+static int keep_flaws(struct task *task, const char *json, struct error *err)
+{
+	struct vault_writer *writer = vault_writer_new(task_vault(task), VAULT_RECORD_LIMIT);
+	int r = vault_write(writer, json, strlen(json), err);
+
+	if (r) {
+		vault_writer_free(writer);
+		return r;
+	}
+	return vault_keep_record(writer, task->job.id, ROWS_ERRORS_NAME, err);
+}
+
 static void note_intake(struct job *job, void *context)
 {
 	const struct intake_result *result = context;
@@ -60,7 +96,7 @@ static void note_intake(struct job *job, void *context)
 	job->counts.total = result->requests;
 	job->errors_total = result->flaws;
 	free(job->errors);
-	job->errors = result->flaws ? xstrdup(result->flaws_json) : NULL;
+	job->errors = result->flaws ? first_flaws(result->flaws_json) : NULL;
 }
 
 static void keep_groups(struct task *task, const struct intake_result *result)
@@ -84,10 +120,9 @@ static void on_validated(struct task *task)
 	const struct intake_result *result = intake_result(task->work);
 	auto_free char *words = NULL;
 	struct error err = { 0 };
-	int r = 0;
+	int r;
 
-	if (!result->flaws)
-		r = intake_keep(task->work, &err);
+	r = result->flaws ? keep_flaws(task, result->flaws_json, &err) : intake_keep(task->work, &err);
 	if (r) {
 		task_fail(task, r, err.text);
 		return;
@@ -274,6 +309,14 @@ static void note_collected(struct job *job, void *context)
 /* The shards of the rows that go again: [0] those that cost no attempt, [1] those that did. */
 static void add_again(struct task *task, const struct collect_result *result, int64_t number)
 {
+	const struct config_provider *config = task->provider ? task->provider->config : NULL;
+	bool is_idle = result->again[0] >= task->shard.requests;
+	int64_t redone = (is_idle ? task->shard.redone : 0) + 1;
+	/* A provider that ends batches as soon as they are made must not be asked in a circle. */
+	int64_t wait_ms = backoff_retry_ms(config ? config->retry_first : DEFAULT_RETRY_FIRST_MS,
+					   config ? config->retry_longest : DEFAULT_RETRY_LONGEST_MS,
+					   (uint32_t)redone, loop_random(task_loop(task)));
+
 	for (int cost = 0; cost < 2; cost++) {
 		if (!result->again[cost])
 			continue;
@@ -284,8 +327,9 @@ static void add_again(struct task *task, const struct collect_result *result, in
 						.url = task->shard.url,
 						.requests = result->again[cost],
 						.bytes = result->again_bytes[cost],
-						.attempt = task->shard.attempt + cost },
-			       0);
+						.attempt = task->shard.attempt + cost,
+						.redone = cost ? 0 : redone },
+			       cost ? 0 : wait_ms);
 	}
 }
 
@@ -457,7 +501,10 @@ static int64_t keep_results(struct task *task, struct vault_writer *writer, cons
 		return error_set(err, -ENOSPC, "the store cannot be written");
 	}
 	r = vault_keep_file(writer, id, err);
-	return r ? r : id;
+	if (!r)
+		return id;
+	store_file_remove(task_store(task), id);
+	return r;
 }
 
 struct merged {

@@ -1,4 +1,4 @@
-/* The steps at the provider: upload, create, poll (and cancel), fetch. */
+/* The steps at the provider but for the fetch: upload, create, poll (and cancel). */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -19,8 +19,6 @@
 #include "daemon/work/task.h"
 #include "daemon/work/wire.h"
 
-/* A result that should be there and is not is looked for so long: it happens for a moment. */
-#define PROBE_MS (60 * 60 * 1000)
 #define PROBE_EVERY_MS (60 * 1000)
 /* A queue that is full at the provider is tried again from here on, doubling up to the second. */
 #define FULL_FIRST_MS (60 * 1000)
@@ -28,6 +26,10 @@
 /* "Cannot find file": the same file so often, then a new upload, then no more. */
 #define SAME_FILE_TRIES 3
 #define NEW_FILE_TRIES 6
+/* A create that is refused for its file is followed by so many new uploads. */
+#define NEW_UPLOADS 2
+/* A batch that is gone while its cancel is wanted was asked for so often, before it is given up. */
+#define GONE_TRIES 5
 /* A file whose size differs there is sent again so often; a server may also count in another way. */
 #define UPLOAD_TRIES 3
 
@@ -131,6 +133,35 @@ void step_upload(struct task *task)
 	task->request = api_upload(task->provider->api, name, &upload->source, on_uploaded, task);
 }
 
+/* Passes the rows of a shard that did no work to a new one; the file goes along unless it is to be sent anew. */
+static void redo(struct task *task, enum shard_state born, int64_t wait_ms, const char *words)
+{
+	auto_free char *from = rows_members_name(task->shard.number);
+	int64_t number = task_next_number(task);
+	auto_free char *to = rows_members_name(number);
+	const struct shard next = {
+		.number = number,
+		.state = born,
+		.model = task->shard.model,
+		.url = task->shard.url,
+		.requests = task->shard.requests,
+		.bytes = task->shard.bytes,
+		.attempt = task->shard.attempt,
+		.provider_file = born == SHARD_UPLOADED ? task->shard.provider_file : NULL,
+		.uploaded_at = born == SHARD_UPLOADED ? task->shard.uploaded_at : 0,
+		.redone = task->shard.redone + 1,
+	};
+	struct error err = { 0 };
+	int r = rows_copy(task_vault(task), task->job.id, from, to, &err);
+
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
+	task_add_shard(task, &next, wait_ms);
+	task_go(task, SHARD_DROPPED, words);
+}
+
 /* --- create --- */
 
 /* A word that nobody knows is told when it is new; whatever it means, it is no end. */
@@ -156,6 +187,42 @@ static void note_batch(struct task *task, const struct api_batch *batch)
 	shard->batch_created_at = task_now(task);
 }
 
+/* Whether a create was refused because its file is not there: not yet, or not any more. */
+static bool is_file_refused(const struct task *task, const struct api_answer *answer)
+{
+	return answer->status == 404 ||
+	       (answer->status == 400 && (strstr(answer->words, task->shard.provider_file) ||
+					  strcasestr(answer->words, "cannot find file")));
+}
+
+static void on_file_refused(struct task *task, const struct api_answer *answer)
+{
+	const struct config_provider *config = task->provider->config;
+
+	task->retry_after_ms = answer->retry_after_ms;
+	if (task->shard.tries + 1 < SAME_FILE_TRIES)
+		task_finish(task, TASK_TRY_AGAIN, answer->words);
+	else if (task_is_cancelled(task))
+		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
+	else if (task->shard.redone < NEW_UPLOADS)
+		redo(task, SHARD_CUT,
+		     backoff_retry_ms(config->retry_first, config->retry_longest,
+				      (uint32_t)task->shard.redone + 1, loop_random(task_loop(task))),
+		     answer->words);
+	else
+		task_finish(task, TASK_HOPELESS, answer->words);
+}
+
+static void on_queue_full(struct task *task, const struct api_answer *answer)
+{
+	int64_t wait_ms = backoff_retry_ms(FULL_FIRST_MS, FULL_LONGEST_MS, (uint32_t)task->shard.tries + 1,
+					   loop_random(task_loop(task)));
+
+	task->shard.intended_at = 0;
+	task->retry_after_ms = wait_ms > answer->retry_after_ms ? wait_ms : answer->retry_after_ms;
+	task_finish(task, TASK_TRY_AGAIN, answer->words);
+}
+
 static void on_created(const struct api_answer *answer, void *context)
 {
 	struct task *task = context;
@@ -178,13 +245,7 @@ static void on_created(const struct api_answer *answer, void *context)
 		task_finish(task, TASK_NOT_YET, "whether the batch was created is not known; it will be looked up");
 		break;
 	case API_FULL:
-		task->shard.intended_at = 0;
-		task->retry_after_ms = answer->retry_after_ms;
-		if (task->retry_after_ms <= 0)
-			task->retry_after_ms = backoff_retry_ms(FULL_FIRST_MS, FULL_LONGEST_MS,
-								(uint32_t)task->shard.tries + 1,
-								loop_random(task_loop(task)));
-		task_finish(task, TASK_TRY_AGAIN, answer->words);
+		on_queue_full(task, answer);
 		break;
 	case API_AGAIN:
 	case API_REFUSED:
@@ -192,7 +253,10 @@ static void on_created(const struct api_answer *answer, void *context)
 	case API_PAUSE:
 		/* A clear word: nothing was made. */
 		task->shard.intended_at = 0;
-		task_finish_answer(task, answer);
+		if (answer->verdict != API_PAUSE && is_file_refused(task, answer))
+			on_file_refused(task, answer);
+		else
+			task_finish_answer(task, answer);
 		break;
 	}
 }
@@ -248,6 +312,17 @@ void step_create(struct task *task)
 	store_after_commit(task_store(task), on_intended, task);
 }
 
+/* Ends what waited for a person's word, for a cancel of the job is one. */
+void step_give_up(struct task *task)
+{
+	auto_free char *words = xasprintf("whether a batch exists at the provider was never settled; it would be one of "
+					  "the file %s with the marker %s, and might have to be cancelled there",
+					  task->shard.provider_file, task->shard.marker);
+
+	task_tell(task, "shard.note", "error", words);
+	task_go(task, SHARD_CANCELLED, "cancelled in uncertainty, by its owner");
+}
+
 /* --- poll, and cancel --- */
 
 /* Keeps the provider's object as it came, for people. */
@@ -270,35 +345,6 @@ static char *batch_words(const struct api_batch *batch)
 		return xasprintf("%s: %s%s%s", batch->status_text, batch->error_code ? batch->error_code : "",
 				 batch->error_code ? ": " : "", batch->error_message);
 	return xstrdup(batch->status_text);
-}
-
-/* Passes the rows of a batch that did no work to a new shard; the file goes along unless it is to be sent anew. */
-static void redo(struct task *task, enum shard_state born, int64_t wait_ms, const char *words)
-{
-	auto_free char *from = rows_members_name(task->shard.number);
-	int64_t number = task_next_number(task);
-	auto_free char *to = rows_members_name(number);
-	const struct shard next = {
-		.number = number,
-		.state = born,
-		.model = task->shard.model,
-		.url = task->shard.url,
-		.requests = task->shard.requests,
-		.bytes = task->shard.bytes,
-		.attempt = task->shard.attempt,
-		.provider_file = born == SHARD_UPLOADED ? task->shard.provider_file : NULL,
-		.uploaded_at = born == SHARD_UPLOADED ? task->shard.uploaded_at : 0,
-		.redone = task->shard.redone + 1,
-	};
-	struct error err = { 0 };
-	int r = rows_copy(task_vault(task), task->job.id, from, to, &err);
-
-	if (r) {
-		task_fail(task, r, err.text);
-		return;
-	}
-	task_add_shard(task, &next, wait_ms);
-	task_go(task, SHARD_DROPPED, words);
 }
 
 static bool is_file_missing(const struct api_batch *batch)
@@ -359,7 +405,7 @@ static void on_terminal(struct task *task, const struct api_answer *answer, cons
 	}
 	if (!shard->ended_at)
 		shard->ended_at = task_now(task);
-	if (is_file_awaited(batch) && task_now(task) < shard->ended_at + PROBE_MS) {
+	if (is_file_awaited(batch) && task_now(task) < shard->ended_at + TASK_PROBE_MS) {
 		task->wait_ms = PROBE_EVERY_MS < task->provider->config->poll_longest ?
 					PROBE_EVERY_MS :
 					task->provider->config->poll_longest;
@@ -381,6 +427,17 @@ static void on_terminal(struct task *task, const struct api_answer *answer, cons
 		task_finish(task, TASK_DONE, words);
 }
 
+/* Takes over a count of the provider's, as far as it can be true. Returns whether that is news. */
+static bool note_count(int64_t *count, int64_t told, int64_t most, bool is_final)
+{
+	if (told > most)
+		told = most;
+	if (!is_final && told <= *count)
+		return false;
+	*count = told > 0 ? told : 0;
+	return true;
+}
+
 /* What moved since the last look; true if anything did. */
 static bool note_progress(struct shard *shard, const struct api_batch *batch)
 {
@@ -388,17 +445,19 @@ static bool note_progress(struct shard *shard, const struct api_batch *batch)
 	/* On their way counts may lag and fall; those of an ended batch, where it has any, are its last word. */
 	bool is_final = api_status_is_terminal(batch->status) && batch->completed + batch->failed > 0;
 
-	if (is_final || batch->completed > shard->remote_completed) {
-		shard->remote_completed = batch->completed;
-		is_changed = true;
-	}
-	if (is_final || batch->failed > shard->remote_failed) {
-		shard->remote_failed = batch->failed;
-		is_changed = true;
-	}
+	is_changed |= note_count(&shard->remote_completed, batch->completed, shard->requests, is_final);
+	is_changed |= note_count(&shard->remote_failed, batch->failed, shard->requests, is_final);
 	free(shard->remote_status);
 	shard->remote_status = xstrdup(batch->status_text);
 	return is_changed;
+}
+
+/* Whether it need not be looked for any more: nobody wants its answers, and it has been gone for long. */
+static bool is_gone_for_good(const struct task *task, const struct api_answer *answer)
+{
+	return answer->verdict == API_GONE && task->job.state == JOB_CANCELLING &&
+	       task->shard.tries + 1 >= GONE_TRIES &&
+	       task_now(task) >= task->job.cancelling_at + TASK_PROBE_MS;
 }
 
 static void on_retrieved(const struct api_answer *answer, void *context)
@@ -411,8 +470,8 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 
 	task->request = NULL;
 	if (answer->verdict == API_REFUSED || answer->verdict == API_GONE) {
-		/* Answers that were paid for may be there: it is never given up by itself. */
-		task_finish(task, TASK_TRY_AGAIN, answer->words);
+		/* Answers that were paid for may be there: without a cancel it is never given up. */
+		task_finish(task, is_gone_for_good(task, answer) ? TASK_HOPELESS : TASK_TRY_AGAIN, answer->words);
 		return;
 	}
 	if (answer->verdict != API_OK) {
@@ -464,100 +523,4 @@ void step_poll(struct task *task)
 		lookup_watch(task);
 	else
 		task->request = api_retrieve(api, task->shard.batch_id, on_retrieved, task);
-}
-
-/* --- fetch: the output file, then the error file --- */
-
-struct fetch {
-	struct vault_writer *writer;
-	bool is_error_file;
-	struct error problem;
-};
-
-static void free_fetch(void *work)
-{
-	struct fetch *fetch = work;
-
-	vault_writer_free(fetch->writer);
-	free(fetch);
-}
-
-static void fetch_next(struct task *task);
-
-static int on_content(const char *bytes, size_t size, void *context)
-{
-	struct task *task = context;
-	struct fetch *fetch = task->work;
-
-	return vault_write(fetch->writer, bytes, size, &fetch->problem);
-}
-
-static int keep_download(struct task *task, struct error *err)
-{
-	struct fetch *fetch = task->work;
-	auto_free char *name = rows_download_name(task->shard.number, fetch->is_error_file ? "err" : "out");
-
-	return vault_keep_record(take(fetch->writer), task->job.id, name, err);
-}
-
-static void on_fetched(const struct api_answer *answer, void *context)
-{
-	struct task *task = context;
-	struct fetch *fetch = task->work;
-	struct error err = { 0 };
-	int r;
-
-	task->request = NULL;
-	if (fetch->problem.code) {
-		task_fail(task, fetch->problem.code, fetch->problem.text);
-		return;
-	}
-	if (answer->verdict == API_GONE || answer->verdict == API_REFUSED) {
-		if (task_now(task) < task->shard.ended_at + PROBE_MS) {
-			task_finish(task, TASK_TRY_AGAIN, answer->words);
-			return;
-		}
-		task_tell(task, "shard.note", "error", "a result file is gone at the provider; its answers are lost");
-		vault_writer_free(take(fetch->writer));
-	} else if (answer->verdict != API_OK) {
-		task_finish_answer(task, answer);
-		return;
-	} else {
-		r = keep_download(task, &err);
-		if (r) {
-			task_fail(task, r, err.text);
-			return;
-		}
-	}
-	fetch->is_error_file = !fetch->is_error_file;
-	if (fetch->is_error_file)
-		fetch_next(task);
-	else
-		task_finish(task, TASK_DONE, NULL);
-}
-
-static void fetch_next(struct task *task)
-{
-	struct fetch *fetch = task->work;
-	const char *file = fetch->is_error_file ? task->shard.remote_error : task->shard.remote_output;
-
-	if (!file && !fetch->is_error_file) {
-		fetch->is_error_file = true;
-		file = task->shard.remote_error;
-	}
-	if (!file) {
-		task_finish(task, TASK_DONE, NULL);
-		return;
-	}
-	fetch->writer = vault_writer_new(task_vault(task), VAULT_RECORD_LIMIT);
-	task->request = api_content(task->provider->api, file, on_content, on_fetched, task);
-}
-
-void step_fetch(struct task *task)
-{
-	task->work = xcalloc(1, sizeof(struct fetch));
-	task->work_free = free_fetch;
-	if (!task->shard.ended_at)
-		task->shard.ended_at = task_now(task);
-	fetch_next(task);
 }

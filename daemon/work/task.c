@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
@@ -94,6 +95,7 @@ static bool refresh_job(struct task *task)
 
 	if (store_job_get(task->pipeline->store, task->job.id, &job))
 		return false;
+	task->is_cancel_news = job.state == JOB_CANCELLING && state != JOB_CANCELLING;
 	job_release(&task->job);
 	task->job = job;
 	return task->shard.id || job.state == state;
@@ -102,7 +104,6 @@ static bool refresh_job(struct task *task)
 static void finish_done(struct task *task, const char *words)
 {
 	if (task->shard.id) {
-		task->shard.redone = task->step->next == SHARD_ENDED ? 0 : task->shard.redone;
 		pipeline_shard_state(task->pipeline, &task->job, &task->shard,
 				     (enum shard_state)task->step->next, words);
 		settle_job(task);
@@ -114,7 +115,7 @@ static void finish_done(struct task *task, const char *words)
 /* Puts the next look at now + wait_ms, in the shard or the job, with what it waits for. */
 static void postpone(struct task *task, int64_t wait_ms, const char *words)
 {
-	int64_t at = task_now(task) + wait_ms;
+	int64_t at = task_now(task) + (task->is_cancel_news && wait_ms > 0 ? 0 : wait_ms);
 
 	if (task->shard.id) {
 		free(task->shard.why);
@@ -129,21 +130,35 @@ static void postpone(struct task *task, int64_t wait_ms, const char *words)
 	}
 }
 
+/* The server may ask for a longer wait than ours, not for a shorter one; a pause has its own. */
+static int64_t retry_wait(const struct task *task, int64_t tries)
+{
+	const struct config_provider *config = task->provider ? task->provider->config : NULL;
+	int64_t wait_ms = backoff_retry_ms(config ? config->retry_first : 5000,
+					   config ? config->retry_longest : 900000, (uint32_t)tries,
+					   loop_random(task->pipeline->loop));
+
+	if (task->provider && provider_is_paused(task->provider, task_now(task)))
+		return task->provider->paused_until - task_now(task);
+	return wait_ms > task->retry_after_ms ? wait_ms : task->retry_after_ms;
+}
+
+/* What goes on for days must not fill the history: the same words are told ever more rarely. */
+static bool is_retry_news(const char *why, int64_t tries, const char *words)
+{
+	return !why || !words || strcmp(why, words) != 0 || (tries & (tries - 1)) == 0;
+}
+
 static void finish_try_again(struct task *task, const char *words)
 {
-	int64_t *tries = task->shard.id ? &task->shard.tries : &task->job.tries;
-	const struct config_provider *config = task->provider ? task->provider->config : NULL;
-	int64_t wait_ms = task->retry_after_ms;
+	bool is_shard = task->shard.id != 0;
+	int64_t *tries = is_shard ? &task->shard.tries : &task->job.tries;
 
 	++*tries;
-	/* "At once" would be a loop that never rests. */
-	if (wait_ms <= 0)
-		wait_ms = backoff_retry_ms(config ? config->retry_first : 5000,
-					   config ? config->retry_longest : 900000, (uint32_t)*tries,
-					   loop_random(task->pipeline->loop));
-	pipeline_tell(task->pipeline, &task->job, task->shard.id ? &task->shard : NULL,
-	     task->shard.id ? "shard.retry" : "job.retry", "warning", words);
-	postpone(task, wait_ms, words);
+	if (is_retry_news(is_shard ? task->shard.why : task->job.why, *tries, words))
+		pipeline_tell(task->pipeline, &task->job, is_shard ? &task->shard : NULL,
+			      is_shard ? "shard.retry" : "job.retry", "warning", words);
+	postpone(task, retry_wait(task, *tries), words);
 }
 
 static void finish_hopeless(struct task *task, const char *words)
@@ -222,7 +237,6 @@ void task_finish_answer(struct task *task, const struct api_answer *answer)
 		log_error("the provider refuses us, it is paused", log_text("PROVIDER", task->provider->config->name),
 			  log_number("HTTP_STATUS", answer->status), log_text("CODE", answer->code),
 			  log_text("REQUEST_ID", answer->request_id));
-		task->retry_after_ms = PROVIDER_PAUSE_MS;
 		task_finish(task, TASK_TRY_AGAIN, answer->words);
 		break;
 	case API_REFUSED:

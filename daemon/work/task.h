@@ -48,6 +48,7 @@ struct task {
 	void (*work_free)(void *work);
 	int64_t wait_ms; /* of TASK_NOT_YET */
 	int64_t retry_after_ms; /* the server's wish, or -1 */
+	bool is_cancel_news; /* the job was cancelled while the step ran: the next look is at once */
 	bool is_ending; /* waits for the commit */
 	bool is_intending; /* so does its intent to create; it must not be freed meanwhile */
 };
@@ -67,6 +68,9 @@ struct pipeline {
 
 /* After a commit that failed a step is tried anew so much later: there may be room again. */
 #define TASK_SPOILED_WAIT_MS 1000
+
+/* What should be at the provider and is not is looked for so long: it happens for a moment. */
+#define TASK_PROBE_MS (60 * 60 * 1000)
 
 /* The only two functions that change a state (or begin one): the stamp, the row, the event, the log line. */
 void pipeline_job_state(struct pipeline *pipeline, struct job *job, enum job_state state, const char *words);
@@ -126,6 +130,7 @@ void step_create(struct task *task);
 void step_poll(struct task *task);
 void step_fetch(struct task *task);
 void step_collect(struct task *task);
+void step_give_up(struct task *task);
 
 /* Settles a create in doubt: looks for the batch, and ends the task. Never creates. */
 void lookup_start(struct task *task);

@@ -7,7 +7,7 @@
 #	end_killable			its end, by SIGTERM if it lives; was_killed says how, killed_at where
 #	submit FILE			one job, always with the same idempotency key: job 1
 #	follow				job 1's history, until it ends or the daemon does
-#	quick_config [LINE...]		as write_config, with waits of a few milliseconds
+#	quick_config [LINE...]		as write_config, with waits of a few milliseconds, and a list that is trusted though it may be empty
 #	run_undisturbed FILE		what all others are compared with; its own test is that nothing is missing or out of order
 #	gaps, litter			what its history lacks; what is left over in the state folder
 #	complaints			all that is wrong with job 1 now that it has ended; nothing, if nothing is
@@ -38,7 +38,7 @@ make_input()
 quick_config()
 {
 	write_config "$@" "poll_first = 5ms" "poll_longest = 10ms" "retry_first = 5ms" "retry_longest = 20ms" \
-		"settle = 5ms"
+		"settle = 5ms" "trust_list = yes"
 }
 
 fresh_start()

@@ -3,8 +3,6 @@
 #include "daemon/work/input.h"
 #include "tests/unit/job_scene.h"
 
-#define FILE_NUMBER 9
-
 /* What a line must be; its bytes are all the same letter. */
 struct expected {
 	size_t size; /* of the line without its end */
@@ -14,9 +12,11 @@ struct expected {
 static void keep_input(struct scene *scene, const struct buffer *text)
 {
 	struct vault_writer *writer = vault_writer_new(scene->vault, VAULT_FILE_LIMIT);
+	struct store_file file = {.purpose = (char *)(uintptr_t) "batch", .bytes = 1};
 
+	scene->job.input_file = store_file_add(scene->store, &file);
 	CU_ASSERT_EQUAL_FATAL(vault_write(writer, text->data, text->size, NULL), 0);
-	CU_ASSERT_EQUAL_FATAL(vault_keep_file(writer, FILE_NUMBER, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vault_keep_file(writer, scene->job.input_file, NULL), 0);
 }
 
 static int next_line(struct input *input, struct input_line *line, int64_t *steps)
@@ -56,7 +56,8 @@ static void read_lines(const struct expected *lines, size_t count, size_t longes
 	}
 	scene_begin(&scene);
 	keep_input(&scene, &text);
-	CU_ASSERT_EQUAL_FATAL(input_open(&input, scene.vault, FILE_NUMBER, longest, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(input_open(&input, scene.vault, scene.job.input_file, longest, NULL),
+			      0);
 	for (size_t i = 0; i < count; i++) {
 		CU_ASSERT_EQUAL_FATAL(next_line(&input, &line, &steps), INPUT_LINE);
 		CU_ASSERT_EQUAL(line.number, (int64_t)i + 1);
@@ -87,12 +88,14 @@ static void read_lines_of_all_ends(const struct expected *lines, size_t count, s
 
 static void gives_lines_of_any_length(void)
 {
-	static const struct expected lines[] = {
-		{100},    {0},   {262142},  {262143},  {262144},  {262145},  {262146},  {300000},
-		{524288}, {1},   {90},      {1048574}, {1048575}, {1048576}, {1048577}, {3000000},
-		{0},      {200}, {3000000}, {3000000}, {524287},  {700000},
-	};
+	static const size_t sizes[] = {100,     0,       262142,  262143,  262144, 262145,
+				       262146,  300000,  524288,  1,       90,     1048574,
+				       1048575, 1048576, 1048577, 3000000, 0,      200,
+				       3000000, 3000000, 524287,  700000};
+	struct expected lines[ARRAY_SIZE(sizes)];
 
+	for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+		lines[i] = (struct expected){.size = sizes[i], .is_too_long = false};
 	read_lines_of_all_ends(lines, ARRAY_SIZE(lines), 3000000);
 }
 
@@ -134,11 +137,12 @@ static void gives_no_line_of_an_empty_file(void)
 
 	scene_begin(&scene);
 	keep_input(&scene, &text);
-	CU_ASSERT_EQUAL_FATAL(input_open(&input, scene.vault, FILE_NUMBER, 10, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(input_open(&input, scene.vault, scene.job.input_file, 10, NULL), 0);
 	CU_ASSERT_EQUAL(input_next(&input, &line, NULL), INPUT_END);
 	input_release(&input);
 	input_release(&input);
-	CU_ASSERT_EQUAL(input_open(&input, scene.vault, FILE_NUMBER + 1, 10, NULL), -ENOENT);
+	CU_ASSERT_EQUAL(input_open(&input, scene.vault, scene.job.input_file + 1, 10, NULL),
+			-ENOENT);
 	input_release(&input);
 	scene_end(&scene);
 }
@@ -158,7 +162,8 @@ static void gives_the_memory_of_a_long_line_back(void)
 	buffer_add_text(&text, "\nb\n");
 	scene_begin(&scene);
 	keep_input(&scene, &text);
-	CU_ASSERT_EQUAL_FATAL(input_open(&input, scene.vault, FILE_NUMBER, 6000000, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(input_open(&input, scene.vault, scene.job.input_file, 6000000, NULL),
+			      0);
 	CU_ASSERT_EQUAL(next_line(&input, &line, &steps), INPUT_LINE);
 	CU_ASSERT_EQUAL(line.size, 5000000);
 	CU_ASSERT_EQUAL(next_line(&input, &line, &steps), INPUT_LINE);

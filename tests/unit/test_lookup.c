@@ -86,6 +86,7 @@ static struct world *begin(const char *script, int64_t *ret_job)
 	struct world *world = world_new(&slow, 1);
 	auto_free char *input = world_requests(STORY_REQUESTS, "");
 
+	know_list(world);
 	if (script)
 		world_script(world, script);
 	*ret_job = world_submit(world, input);
@@ -138,6 +139,8 @@ static const struct { const char *script, *words; } uncertain[] = {
 	{ "[" LOST ",{\"action\":\"no_metadata\"},{\"call\":\"list\",\"action\":\"set\",\"members\":{\"created_at\":1000000}}]", "not both" },
 	{ "[" LOST ",{\"call\":\"list\",\"action\":\"not_found\"}]", "to its end" },
 	{ "[" LOST ",{\"call\":\"list\",\"action\":\"status\",\"status\":400}]", "to its end" },
+	{ "[" LOST ",{\"call\":\"list\",\"action\":\"body\",\"status\":200,"
+	  "\"text\":\"{\\\"data\\\":[],\\\"has_more\\\":true}\"}]", "to its end" },
 };
 /* clang-format on */
 
@@ -165,6 +168,28 @@ static void make_foreign_batches(struct world *world, int count)
 		int64_t job = world_submit(world, input);
 
 		(void)world_finish(world, job);
+	}
+}
+
+/* It may be one that never shows anything; what an earlier look or this one shows tells otherwise. */
+static void a_list_that_never_showed_a_batch_proves_nothing(void)
+{
+	for (int foreign = 0; foreign < 2; foreign++) {
+		const char *row = foreign ? "with a foreign batch" : "with nothing";
+		struct world *world = world_new(NULL, 1);
+		auto_free char *input = world_requests(1, "");
+		int64_t job;
+
+		make_foreign_batches(world, foreign);
+		world_script(world, NEVER);
+		job = world_submit(world, input);
+		(void)world_finish(world, job);
+		CHECK_ROW(row, is_in_state(world, job, foreign ? SHARD_COLLECTED : SHARD_UNCERTAIN));
+		CHECK_ROW(row, world_ledger(world).creates == (foreign ? 3 : 1));
+		CHECK_ROW(row, store_list_was_seen(world->store, "sim") == (foreign == 1));
+		if (!foreign)
+			check_event(row, world, job, "shard.uncertain", "never shown");
+		world_free(world);
 	}
 }
 
@@ -234,8 +259,10 @@ static struct world *beside_a_live_batch(const char *script, int64_t between_ms,
 	static const struct sim_config long_runs = { .run_ms = 20 * HOUR_MS };
 	struct world *world = world_new(&long_runs, 1);
 	auto_free char *input = world_requests(STORY_REQUESTS, "");
-	int64_t first = world_submit(world, input), until;
+	int64_t first, until;
 
+	know_list(world);
+	first = world_submit(world, input);
 	while (!is_in_state(world, first, SHARD_CREATED))
 		world_turn(world);
 	until = world_now(world) + between_ms;
@@ -322,8 +349,10 @@ static void a_twin_that_appears_later_is_cancelled_and_told(void)
 		struct sim_config config = { .run_ms = run_ms[i] };
 		struct world *world = world_new(&config, 1);
 		auto_free char *input = world_requests(STORY_REQUESTS, "");
-		int64_t job = world_submit(world, input);
+		int64_t job;
 
+		know_list(world);
+		job = world_submit(world, input);
 		world_script(world, "[" LOST ",{\"action\":\"list_stale\",\"ms\":610000,\"count\":2}]");
 		CHECK_ROW(row, world_finish(world, job) == JOB_COMPLETED);
 		CHECK_ROW(row, world_ledger(world).batches == 2);
@@ -364,7 +393,8 @@ static void of_two_batches_one_is_cancelled(void)
 
 CHECK_MAIN("lookup", CHECK(a_batch_that_was_made_is_found), CHECK(a_create_that_did_nothing_is_made_again),
 	   CHECK(absence_is_seen_twice_a_settle_apart), CHECK(what_was_not_sent_is_no_doubt),
-	   CHECK(what_cannot_be_told_waits_for_a_person), CHECK(the_list_is_read_page_by_page),
+	   CHECK(what_cannot_be_told_waits_for_a_person), CHECK(a_list_that_never_showed_a_batch_proves_nothing),
+	   CHECK(the_list_is_read_page_by_page),
 	   CHECK(a_list_in_another_order_is_read_to_its_end), CHECK(a_list_that_hides_a_live_batch_proves_nothing),
 	   CHECK(a_list_that_lags_is_read_again), CHECK(a_cancel_in_doubt_waits_for_the_second_look),
 	   CHECK(trust_list_overrules),

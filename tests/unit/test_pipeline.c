@@ -65,9 +65,11 @@ static bool die_once(const struct story *story, int64_t death, bool is_commit_lo
 {
 	struct world *world = world_new(&slow, 1);
 	auto_free char *input = world_requests(STORY_REQUESTS, story->more ? story->more : "");
-	int64_t job = world_submit(world, input);
+	int64_t job;
 	bool is_alive;
 
+	know_list(world);
+	job = world_submit(world, input);
 	if (story->script)
 		world_script(world, story->script);
 	while (world->turns < death && !is_over(world, job))
@@ -107,17 +109,21 @@ static void a_death_within_any_turn_changes_nothing(void)
 	}
 }
 
-/* A daemon that lives for a few turns only still gets there. */
+/* A daemon that lives for a few turns only still gets there; a wait that proves something must fit into one life. */
 static void many_short_lives_are_one_long_one(void)
 {
 	for (int64_t span = 5; span < 14; span++) {
 		struct world *world = world_new(&slow, (uint64_t)span);
 		auto_free char *input = world_requests(STORY_REQUESTS, "");
-		int64_t job = world_submit(world, input);
+		int64_t job;
 		struct story story = mortal[0];
 
+		world->provider.settle = 1000;
+		know_list(world);
+		job = world_submit(world, input);
 		for (int life = 0; life < 2000 && !is_over(world, job); life++) {
-			for (int64_t i = 0; i < span; i++)
+			/* Of two lengths, or all might end at the very same place. */
+			for (int64_t i = 0; i < span + life % 2; i++)
 				world_turn(world);
 			world_kill(world);
 			world_start(world);
@@ -171,12 +177,14 @@ static bool cancel_once(const char *script, int64_t turn, int before)
 	const char *row = script ? script : "no quirk";
 	struct world *world = world_new(&slow, 1);
 	auto_free char *input = world_requests(STORY_REQUESTS, "");
-	int64_t job = world_submit(world, input), creates;
+	int64_t job, creates;
 	auto_job end = { 0 };
 	struct world_ledger ledger;
 	bool was_cut;
 	int r;
 
+	know_list(world);
+	job = world_submit(world, input);
 	if (script)
 		world_script(world, script);
 	while (world->turns < turn && !is_over(world, job))
@@ -191,6 +199,9 @@ static bool cancel_once(const char *script, int64_t turn, int before)
 	r = world_cancel(world, job);
 	CHECK_ROW(row, world_finish(world, job) == (r ? JOB_COMPLETED : JOB_CANCELLED));
 	CHECK_ROW(row, r == 0 || r == -EALREADY);
+	/* What was under way when it ended comes to its end too. */
+	for (int i = 0; i < 5; i++)
+		world_turn(world);
 	end = world_job(world, job);
 	ledger = world_ledger(world);
 	check_judged(row, world, job, input);
@@ -231,6 +242,91 @@ static void a_cancel_is_not_undone_by_a_death(void)
 		check_judged("cancel, then death", world, job, input);
 		world_free(world);
 	}
+}
+
+/* Turns until the first shard is in that state. */
+static void await_shard(struct world *world, int64_t job, enum shard_state state)
+{
+	for (int i = 0; i < 100000; i++) {
+		auto_shard shard = world_shard(world, job, 1);
+
+		if (shard.id && shard.state == state)
+			return;
+		world_turn(world);
+	}
+	CU_FAIL("the shard did not get there");
+}
+
+/* Nobody knows whether a batch is there, and its owner does not want to know. */
+static void a_cancel_ends_uncertainty(void)
+{
+	for (int is_before = 0; is_before < 2; is_before++) {
+		const char *row = is_before ? "cancelled in doubt" : "cancelled in uncertainty";
+		struct world *world = world_new(&slow, 1);
+		auto_free char *input = world_requests(STORY_REQUESTS, "");
+		int64_t job = world_submit(world, input);
+		auto_shard shard = { 0 };
+
+		world_script(world, "{\"call\":\"create\",\"action\":\"drop_before\",\"count\":1}");
+		if (is_before)
+			while (!world_ledger(world).creates)
+				world_turn(world);
+		else
+			await_shard(world, job, SHARD_UNCERTAIN);
+		CHECK_ROW(row, world_cancel(world, job) == 0);
+		CHECK_ROW(row, world_finish(world, job) == JOB_CANCELLED);
+		shard = world_shard(world, job, 1);
+		check_event(row, world, job, "shard.note", shard.marker);
+		check_event(row, world, job, "shard.note", shard.provider_file);
+		check_judged(row, world, job, input);
+		world_free(world);
+	}
+}
+
+static void a_cancel_of_what_is_gone_there_ends(void)
+{
+	struct world *world = world_new(&slow, 1);
+	auto_free char *input = world_requests(STORY_REQUESTS, "");
+	int64_t job = world_submit(world, input), began;
+
+	await_shard(world, job, SHARD_CREATED);
+	world_script(world, "[{\"call\":\"retrieve\",\"action\":\"not_found\"},"
+			    "{\"call\":\"cancel\",\"action\":\"not_found\"}]");
+	began = world_now(world);
+	CU_ASSERT_EQUAL(world_cancel(world, job), 0);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_CANCELLED);
+	CU_ASSERT_TRUE(world_now(world) - began >= HOUR_MS && world_now(world) - began < 2 * HOUR_MS);
+	check_judged("gone", world, job, input);
+	world_free(world);
+}
+
+/* Paused, or not in the configuration any more. */
+static void a_cancel_of_what_was_not_sent_needs_no_provider(void)
+{
+	static const char *const calls[] = { "upload", "create" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		for (int is_removed = 0; is_removed < 2; is_removed++) {
+			struct world *world = world_new(&slow, 1);
+			auto_free char *input = world_requests(STORY_REQUESTS, "");
+			auto_free char *script = xasprintf("{\"call\":\"%s\",\"action\":\"status\",\"status\":401}", calls[i]);
+			int64_t job = world_submit(world, input), began;
+
+			world_script(world, script);
+			began = world_now(world) + MINUTE_MS;
+			while (world_now(world) < began)
+				world_turn(world);
+			if (is_removed) {
+				world_kill(world);
+				world->config.provider_count = 0;
+				world_start(world);
+			}
+			began = world_now(world);
+			CHECK_ROW(calls[i], world_cancel(world, job) == 0);
+			CHECK_ROW(calls[i], world_finish(world, job) == JOB_CANCELLED);
+			CHECK_ROW(calls[i], world_now(world) - began < 1000);
+			world_free(world);
+		}
 }
 
 /* Stops in the middle of that turn, as a signal does, and starts again. false: the job was through before. */
@@ -299,6 +395,8 @@ static void a_wrong_input_costs_nothing(void)
 CHECK_MAIN("pipeline", CHECK(every_request_is_answered_once), CHECK(large_inputs_and_results_come_through),
 	   CHECK(a_death_after_any_turn_changes_nothing), CHECK(a_death_within_any_turn_changes_nothing),
 	   CHECK(many_short_lives_are_one_long_one), CHECK(a_cancel_at_any_time_ends_cancelled),
-	   CHECK(a_cancel_is_not_undone_by_a_death), CHECK(a_clean_stop_leaves_no_doubt),
+	   CHECK(a_cancel_is_not_undone_by_a_death), CHECK(a_cancel_ends_uncertainty),
+	   CHECK(a_cancel_of_what_is_gone_there_ends), CHECK(a_cancel_of_what_was_not_sent_needs_no_provider),
+	   CHECK(a_clean_stop_leaves_no_doubt),
 	   CHECK(a_second_cancel_is_no_news),
 	   CHECK(a_wrong_input_costs_nothing))

@@ -243,7 +243,7 @@ static void refuses_a_line_beyond_all_limits_unread(void)
 	CU_ASSERT_STRING_EQUAL(flaw.code, "invalid_value");
 	CU_ASSERT_STRING_EQUAL(
 		flaw.message,
-		"The line has 100000001 bytes, and the longest allowed has 100000000.");
+		"The line has 16777217 bytes, and the longest allowed has 16777216.");
 }
 
 static void refuses_every_truncation(void)

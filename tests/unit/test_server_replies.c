@@ -1,5 +1,7 @@
 #include "daemon/io/server.h"
 
+#include <sys/wait.h>
+
 #include "tests/unit/server_scene.h"
 
 static void holds_a_reply_until_the_release(void)
@@ -59,11 +61,11 @@ static void answers_a_client_that_has_shut_its_sending_half(void)
 	}
 }
 
-static void a_failed_commit_replaces_all_but_gets(void)
+static void a_failed_commit_replaces_every_reply(void)
 {
 	/* clang-format off */
 	static const struct { const char *method, *status; int commit; } rows[] = {
-		{ "GET",    "HTTP/1.1 200 ", -ENOSPC },
+		{ "GET",    "HTTP/1.1 507 ", -ENOSPC },
 		{ "POST",   "HTTP/1.1 507 ", -ENOSPC },
 		{ "DELETE", "HTTP/1.1 503 ", -EIO },
 		{ "POST",   "HTTP/1.1 200 ", 0 },
@@ -272,11 +274,66 @@ static void a_slow_reader_keeps_nobody_waiting(void)
 	end();
 }
 
+/* One call after another, each closed at the very moment when its answer is there. */
+static _Noreturn void be_hasty(unsigned calls)
+{
+	static const char request[] = "POST /twice HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+
+	while (calls--) {
+		struct sockaddr_un address = {.sun_family = AF_UNIX};
+		int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		char bytes[4096];
+
+		(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s",
+			       world->socket_path);
+		if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+		    write(fd, request, strlen(request)) < 0 || read(fd, bytes, sizeof(bytes)) <= 0)
+			_exit(1);
+		(void)close(fd);
+	}
+	_exit(0);
+}
+
+static void who_leaves_with_the_answer_has_got_it(void)
+{
+	enum { CALLS = 500 };
+	int status = -1;
+	pid_t child;
+
+	begin();
+	child = fork();
+	CU_ASSERT_FATAL(child >= 0);
+	if (child == 0)
+		be_hasty(CALLS);
+	turn_until(world->closed == CALLS);
+	CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
+	CU_ASSERT_EQUAL(status, 0);
+	CU_ASSERT_EQUAL(world->delivered, CALLS);
+	end();
+}
+
+static void who_leaves_before_the_answer_has_not(void)
+{
+	struct client *client;
+
+	begin();
+	client = connect_unix();
+	say(client, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+	turn_until(world->completed == 1);
+	close_client(client);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(world->exchange);
+	exchange_reply(world->exchange, 200, "text/plain", "late", 4);
+	turn_until(world->closed == 1);
+	CU_ASSERT_EQUAL(world->delivered, 0);
+	end();
+}
+
 CHECK_MAIN("server_replies", CHECK(holds_a_reply_until_the_release),
 	   CHECK(answers_a_client_that_has_shut_its_sending_half),
-	   CHECK(a_failed_commit_replaces_all_but_gets), CHECK(a_second_reply_replaces_the_first),
+	   CHECK(a_failed_commit_replaces_every_reply), CHECK(a_second_reply_replaces_the_first),
 	   CHECK(releases_owned_bytes_once), CHECK(streams_when_it_is_woken),
 	   CHECK(a_waiting_stream_says_blank_lines),
 	   CHECK(notices_a_peer_that_is_gone_while_it_waits), CHECK(sends_a_stream_of_known_length),
 	   CHECK(shows_a_broken_stream_as_cut), CHECK(sends_a_range_of_a_file),
-	   CHECK(a_slow_reader_keeps_nobody_waiting))
+	   CHECK(a_slow_reader_keeps_nobody_waiting),
+	   CHECK(who_leaves_with_the_answer_has_got_it), CHECK(who_leaves_before_the_answer_has_not))

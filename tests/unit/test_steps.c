@@ -25,6 +25,11 @@ static const struct story stories[] = {
 	  JOB_COMPLETED, 6, 3, 1, "shard.dropped", "token_limit_exceeded" },
 	{ "token limit: 400", "{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":3}", NULL,
 	  JOB_COMPLETED, 6, 1, 1, "shard.retry", "token_limit_exceeded" },
+	/* the file vanished before a batch was made of it */
+	{ "create: 404 thrice", "{\"call\":\"create\",\"action\":\"status\",\"status\":404,\"count\":3}", NULL,
+	  JOB_COMPLETED, 6, 1, 2, "shard.dropped", "404" },
+	{ "create: 404 for ever", "{\"call\":\"create\",\"action\":\"status\",\"status\":404}", NULL,
+	  JOB_COMPLETED, 0, 0, 3, "shard.ended", "404" },
 	/* batches that fail */
 	{ "file not found once", "{\"action\":\"file_not_found\",\"count\":1}", NULL,
 	  JOB_COMPLETED, 6, 2, 1, "shard.dropped", "annot find file" },
@@ -90,7 +95,11 @@ static const struct story stories[] = {
 	{ "output: elsewhere, and that address is old",
 	  "{\"call\":\"content\",\"action\":\"redirect\",\"location\":\"http://files/v1/nothing\",\"count\":1}", NULL,
 	  JOB_COMPLETED, 6, 1, 1, NULL, NULL },
-	{ "a row is missing", "{\"action\":\"row_missing\",\"row\":2}", NULL, JOB_COMPLETED, 5, 1, 1, NULL, NULL },
+	{ "output: ends in mid-line once, unnoticed", "{\"call\":\"content\",\"action\":\"body\",\"status\":200,"
+	  "\"text\":\"{\\\"custom_id\\\":\",\"count\":1}", NULL, JOB_COMPLETED, 6, 1, 1, "shard.retry", "middle of a line" },
+	{ "output: lines missing once, unnoticed", "{\"call\":\"content\",\"action\":\"body\",\"status\":200,"
+	  "\"text\":\"{}\\n\",\"count\":1}", NULL, JOB_COMPLETED, 6, 1, 1, "shard.retry", "1 lines" },
+	{ "a row is missing", "{\"action\":\"row_missing\",\"row\":2}", NULL, JOB_COMPLETED, 5, 1, 1, "shard.note", "5 lines" },
 	{ "a row stands twice", "{\"action\":\"row_twice\",\"row\":2}", NULL, JOB_COMPLETED, 6, 1, 1, NULL, NULL },
 };
 /* clang-format on */
@@ -116,15 +125,15 @@ static bool is_made(struct world *world, void *context)
 }
 
 /* From the refusal of the first upload to the second upload, which is at once done. */
-static void retry_after_is_kept_to_the_second(void)
+static void a_longer_retry_after_is_kept_to_the_second(void)
 {
 	/* clang-format off */
 	static const struct { const char *members; int64_t least, most; } cases[] = {
 		{ "\"retry_after\":\"7\"",              7000,     7000 },
-		{ "\"retry_after\":\"2.5\"",            2500,     2500 },
+		{ "\"retry_after\":\"2.5\"",            2500,     5000 },
 		{ "\"retry_after\":\"7200\"",           7200000,  7200000 },
-		{ "\"retry_after_ms\":\"1500\"",        1500,     1500 },
-		{ "\"retry_after\":\"60\",\"retry_after_ms\":\"200\"", 200, 200 },
+		{ "\"retry_after_ms\":\"1500\"",        2500,     5000 },
+		{ "\"retry_after\":\"60\",\"retry_after_ms\":\"200\"", 2500, 5000 },
 		{ "\"retry_after_date\":30",            29000,    30000 },
 		{ "\"retry_after\":\"0\"",              2500,     5000 },
 		{ "\"retry_after\":\"soon\"",           2500,     5000 },
@@ -234,6 +243,42 @@ static void the_words_of_a_refusal_stand_in_the_results(void)
 	world_free(world);
 }
 
+/* Batches that end as soon as they are made, and did nothing: each next one waits longer. */
+static void a_provider_that_does_nothing_is_not_asked_in_a_circle(void)
+{
+	static const struct sim_config quick_sim = { 0 };
+	struct world *world = world_new(&quick_sim, 1);
+	auto_free char *input = world_requests(2, "");
+	int64_t end = world_now(world) + 2 * HOUR_MS;
+
+	world_script(world, "{\"action\":\"expire\",\"percent\":0}");
+	(void)world_submit(world, input);
+	while (world_now(world) < end)
+		world_turn(world);
+	CU_ASSERT_TRUE(world_ledger(world).creates > 5 && world_ledger(world).creates < 40);
+	world_free(world);
+}
+
+static void count_retries(const struct store_event *event, void *context)
+{
+	*(int *)context += strcmp(event->type, "shard.retry") == 0;
+}
+
+static void the_same_failure_is_told_ever_more_rarely(void)
+{
+	struct world *world = world_new(&slow, 1);
+	auto_free char *input = world_requests(1, "");
+	int64_t job = world_submit(world, input);
+	int told = 0;
+
+	/* 20 tries: the first, 2nd, 4th, 8th and 16th are told. */
+	world_script(world, "{\"call\":\"upload\",\"action\":\"status\",\"status\":503,\"message\":\"x\",\"count\":20}");
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	(void)store_event_list(world->store, job, 0, 10000, count_retries, &told);
+	CU_ASSERT_EQUAL(told, 5);
+	world_free(world);
+}
+
 static void expiry_pays_nobody_twice(void)
 {
 	static const char *const scripts[] = {
@@ -260,7 +305,8 @@ static void expiry_pays_nobody_twice(void)
 	}
 }
 
-CHECK_MAIN("steps", CHECK(whatever_the_provider_does), CHECK(retry_after_is_kept_to_the_second),
+CHECK_MAIN("steps", CHECK(whatever_the_provider_does), CHECK(a_longer_retry_after_is_kept_to_the_second),
 	   CHECK(a_refused_account_pauses_the_provider), CHECK(a_full_queue_is_not_asked_at_once),
 	   CHECK(an_unknown_status_is_told_once), CHECK(the_words_of_a_refusal_stand_in_the_results),
-	   CHECK(expiry_pays_nobody_twice))
+	   CHECK(a_provider_that_does_nothing_is_not_asked_in_a_circle),
+	   CHECK(the_same_failure_is_told_ever_more_rarely), CHECK(expiry_pays_nobody_twice))

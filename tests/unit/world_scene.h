@@ -34,6 +34,12 @@ struct story {
 	const char *event, *words; /* one that the history must have; NULL: none */
 };
 
+/* The provider's list has shown batches before, so that one that shows none proves an absence. */
+static inline void know_list(struct world *world)
+{
+	store_list_note_seen(world->store, world->provider.name, world_now(world));
+}
+
 static inline void check_judged(const char *row, struct world *world, int64_t job, const char *input)
 {
 	struct error err = { 0 };
@@ -71,8 +77,10 @@ static inline void tell_story(const struct story *story)
 {
 	struct world *world = world_new(&slow, 1);
 	auto_free char *input = world_requests(STORY_REQUESTS, story->more ? story->more : "");
-	int64_t job = world_submit(world, input);
+	int64_t job;
 
+	know_list(world);
+	job = world_submit(world, input);
 	if (story->script)
 		world_script(world, story->script);
 	(void)world_finish(world, job);
