@@ -11,7 +11,7 @@
 #include "daemon/work/pipeline.h"
 
 /* Steps under way at once; the rest waits on disk. */
-#define MAX_ACTIVE 256
+#define MAX_ACTIVE 32
 /* Due rows looked at beyond those under way: those that may not begin yet must not hide those that may. */
 #define LOOK_AHEAD 1024
 /* The longest sleep: after a jump of the clock nothing is later than this. */
