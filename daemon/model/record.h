@@ -17,8 +17,7 @@
 enum record_kind {
 	RECORD_ROWS = 1,     /* jobs/JOB/rows: struct record_row, in the order of the input */
 	RECORD_MEMBERS = 2,  /* jobs/JOB/shard-N.rows: struct record_member, ascending */
-	RECORD_OUTCOMES = 3, /* jobs/JOB/shard-N.done: struct record_outcome, in the order of shard-N.rows;
-				jobs/JOB/outcomes: the same for every row of the job */
+	RECORD_OUTCOMES = 3, /* jobs/JOB/shard-N.done: struct record_outcome, in the order of shard-N.rows */
 };
 
 /* Where a request lies in the input, and what is needed to send and to find it again. Offsets
