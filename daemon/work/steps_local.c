@@ -376,11 +376,23 @@ static void on_collected(struct task *task)
 	task_finish(task, TASK_DONE, words);
 }
 
+/* Whether a result file that the provider named could not be had. */
+static bool is_lost(struct task *task, const char *remote, const char *suffix)
+{
+	auto_free char *name = rows_download_name(task->shard.number, suffix);
+	auto_vault_reader reader = VAULT_READER_NONE;
+
+	return remote && vault_open_record(task_vault(task), task->job.id, name, &reader, NULL) == -ENOENT;
+}
+
 void step_collect(struct task *task)
 {
+	bool is_any_lost = is_lost(task, task->shard.remote_output, "out") ||
+			   is_lost(task, task->shard.remote_error, "err");
 	const struct collect_plan plan = {
 		.id_key = store_id_key(task_store(task)),
-		.end = end_of(&task->shard),
+		/* A row without an answer may have been answered, and paid for, in what is lost: it is missing then, not "never ran". */
+		.end = is_any_lost ? COLLECT_COMPLETED : end_of(&task->shard),
 		.is_job_cancelled = task->job.state == JOB_CANCELLING,
 		.max_attempts = task->provider ? task->provider->config->max_attempts : DEFAULT_MAX_ATTEMPTS,
 	};
