@@ -36,6 +36,7 @@ enum { EXIT_OK = 0, EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69, EXIT_CANTCREAT = 73,
 
 /* A stop lets a create under way finish, for so long. */
 #define STOP_MS 5000
+#define LAST_TURNS 16
 #define SOCKET_MODE 0660
 
 struct daemon {
@@ -312,6 +313,15 @@ static void print_warning(const char *sentence, void *context)
 	log_warning("the configuration is unwise", log_text("WHY", sentence));
 }
 
+/* What was committed in the last turn is told before the connections close: some turns that wait for nothing. */
+static void say_last_words(struct daemon *daemon)
+{
+	for (int turn = 0; turn < LAST_TURNS; turn++) {
+		loop_run_once(daemon->loop, 0);
+		on_turn_end(daemon);
+	}
+}
+
 static int serve(struct daemon *daemon)
 {
 	enum log_level level = LOG_LEVEL_INFO;
@@ -326,6 +336,8 @@ static int serve(struct daemon *daemon)
 			   log_text("PATH", daemon->config->state_folder));
 		notify_ready("accepting jobs");
 		loop_run(daemon->loop, on_turn_end, daemon);
+		if (daemon->is_stopping)
+			say_last_words(daemon);
 	}
 	stop(daemon);
 	return daemon->status;
