@@ -79,6 +79,5 @@
 #define PROTOCOL_CODE_UNKNOWN "outcome_unknown"
 #define PROTOCOL_CODE_DRAINING "draining"
 #define PROTOCOL_CODE_DISK "disk_full"
-#define PROTOCOL_CODE_NOT_PERMITTED "not_permitted"
 
 #endif

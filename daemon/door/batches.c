@@ -368,7 +368,6 @@ void batches_list(struct visit *visit)
 	unsigned mask = states ? read_states(states) : ~0u;
 	struct listing listing = { .visit = visit };
 	int64_t before = after ? visit_number(after, PROTOCOL_BATCH_PREFIX) : 0;
-	struct json_object *list;
 
 	if (visit_query_number(visit, "limit", 1, PROTOCOL_LIST_MAX, PROTOCOL_LIST_DEFAULT, &listing.limit))
 		return;
@@ -384,13 +383,8 @@ void batches_list(struct visit *visit)
 		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
 		return;
 	}
-	list = json_object_new_object();
-	json_object_object_add(list, "object", json_object_new_string("list"));
-	json_object_object_add(list, "data", listing.data);
-	json_object_object_add(list, "first_id", json_id(PROTOCOL_BATCH_PREFIX, listing.first));
-	json_object_object_add(list, "last_id", json_id(PROTOCOL_BATCH_PREFIX, listing.last));
-	json_object_object_add(list, "has_more", json_object_new_boolean(listing.count > listing.limit));
-	visit_json(visit, 200, list);
+	visit_page(visit, listing.data, PROTOCOL_BATCH_PREFIX, listing.first, listing.last,
+		   listing.count > listing.limit);
 }
 
 void batches_get(struct visit *visit)

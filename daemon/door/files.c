@@ -192,7 +192,6 @@ void files_list(struct visit *visit)
 	int64_t beyond = after ? visit_number(after, PROTOCOL_FILE_PREFIX) : 0;
 	bool is_ascending = order && strcmp(order, "asc") == 0;
 	struct listing listing = { 0 };
-	struct json_object *list;
 
 	if (visit_query_number(visit, "limit", 1, PROTOCOL_FILES_LIST_MAX, PROTOCOL_FILES_LIST_MAX, &listing.limit))
 		return;
@@ -209,13 +208,8 @@ void files_list(struct visit *visit)
 		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
 		return;
 	}
-	list = json_object_new_object();
-	json_object_object_add(list, "object", json_object_new_string("list"));
-	json_object_object_add(list, "data", listing.data);
-	json_object_object_add(list, "first_id", json_id(PROTOCOL_FILE_PREFIX, listing.first));
-	json_object_object_add(list, "last_id", json_id(PROTOCOL_FILE_PREFIX, listing.last));
-	json_object_object_add(list, "has_more", json_object_new_boolean(listing.count > listing.limit));
-	visit_json(visit, 200, list);
+	visit_page(visit, listing.data, PROTOCOL_FILE_PREFIX, listing.first, listing.last,
+		   listing.count > listing.limit);
 }
 
 /* The file that the path names; else the error is replied. */

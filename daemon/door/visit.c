@@ -110,6 +110,19 @@ void visit_error(struct visit *visit, int status, const char *code, const char *
 	visit_json(visit, status, outer);
 }
 
+void visit_page(struct visit *visit, struct json_object *data, const char *prefix, int64_t first,
+		int64_t last, bool has_more)
+{
+	struct json_object *list = json_object_new_object();
+
+	json_object_object_add(list, "object", json_object_new_string("list"));
+	json_object_object_add(list, "data", data);
+	json_object_object_add(list, "first_id", json_id(prefix, first));
+	json_object_object_add(list, "last_id", json_id(prefix, last));
+	json_object_object_add(list, "has_more", json_object_new_boolean(has_more));
+	visit_json(visit, 200, list);
+}
+
 int64_t visit_owner(const struct visit *visit)
 {
 	return visit->is_operator ? -1 : (int64_t)visit->uid;

@@ -75,6 +75,10 @@ void visit_error(struct visit *visit, int status, const char *code, const char *
 /* A JSON reply; takes the object. */
 void visit_json(struct visit *visit, int status, struct json_object *object);
 
+/* A page of a list: takes data; first and last are the numbers of its ends, 0 when it is empty. */
+void visit_page(struct visit *visit, struct json_object *data, const char *prefix, int64_t first, int64_t last,
+		bool has_more);
+
 /* The owner filter for lists: the visitor's uid, or -1 for an operator. */
 int64_t visit_owner(const struct visit *visit);
 
