@@ -18,6 +18,9 @@ struct session {
 int command_submit(struct session *session);
 int command_validate(struct session *session);
 
+/* commands_dry_run.c: submit, but for the sending; the options were checked. */
+int command_dry_run(struct session *session);
+
 /* commands_look.c */
 int command_list(struct session *session);
 int command_show(struct session *session);
@@ -33,6 +36,7 @@ int command_results(struct session *session);
 
 /* commands_change.c */
 int command_cancel(struct session *session);
+int command_retry(struct session *session);
 
 /* commands_service.c */
 int command_status(struct session *session);

@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #include "client/exits.h"
+#include "client/extract.h"
 #include "client/interrupt.h"
 #include "client/job.h"
 #include "client/options.h"
@@ -15,37 +16,108 @@
 #define TRIES          6
 #define FIRST_PAUSE_MS 250
 
+/* What --format says: the form that is asked for, and whether the texts are taken out of it. */
+/* clang-format off */
+static const struct format {
+	const char *name;
+	const char *form;
+	bool is_content;
+} formats[] = {
+	{ "lines",    "lines",    false },
+	{ "combined", "combined", false },
+	{ "content",  "lines",    true },
+};
+/* clang-format on */
+
+/* Where the bytes go. */
+struct delivery {
+	struct sink *sink;
+	struct extract *extract; /* NULL: they go as they come */
+};
+
 static int take_bytes(const char *bytes, size_t size, void *context)
 {
-	return sink_write(context, bytes, size);
+	struct delivery *delivery = context;
+
+	return delivery->extract ? extract_write(delivery->extract, bytes, size)
+				 : sink_write(delivery->sink, bytes, size);
 }
 
-static char *make_path(const struct options *options, int64_t job, bool is_over)
+/* What neither of both mends by another try, in words; 0: nothing. */
+static int delivery_problem(const struct delivery *delivery, struct error *err)
+{
+	int r = sink_problem(delivery->sink, err);
+
+	return r || !delivery->extract ? r : extract_problem(delivery->extract, err);
+}
+
+static int delivery_restart(struct delivery *delivery, struct error *err)
+{
+	if (delivery->extract)
+		extract_restart(delivery->extract);
+	return sink_restart(delivery->sink, err);
+}
+
+static int delivery_finish(struct delivery *delivery, struct error *err)
+{
+	int r = delivery->extract ? extract_finish(delivery->extract, err) : 0;
+
+	return r ? r : sink_finish(delivery->sink, err);
+}
+
+/* Finds the format, or tells what is wrong with what was asked for. */
+static int choose_format(const struct options *options, const struct format **ret_format)
+{
+	const char *name = options->format ? options->format
+			   : options->wants_all ? "combined"
+						: "lines";
+
+	if (options->wants_all && options->wants_errors)
+		return output_fail(EXIT_USAGE, NULL, 0,
+				   "--all and --errors-only contradict each other");
+	for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
+		if (strcmp(name, formats[i].name) != 0)
+			continue;
+		if (formats[i].is_content && (options->wants_all || options->wants_errors))
+			return output_fail(EXIT_USAGE, NULL, 0,
+					   "--format content is of successes alone");
+		*ret_format = &formats[i];
+		return 0;
+	}
+	return output_fail(EXIT_USAGE, NULL, 0,
+			   "--format %s: there are lines, combined and content", name);
+}
+
+static char *make_path(const struct options *options, const struct format *format, int64_t job,
+		       bool is_over)
 {
 	char *path = job_path(job, "/results");
 
 	if (!options->wants_all)
 		connection_query(&path, "only", options->wants_errors ? "errors" : "ok");
+	connection_query(&path, "form", format->form);
 	if (!is_over)
 		connection_query(&path, "partial", "1");
 	return path;
 }
 
-/* One download. 0 when it is whole; what the sink met is a failure that no other try mends. */
-static int download_once(struct session *session, const char *path, struct sink *sink,
+/*
+ * One download. 0 when it is whole; what the bytes met here is a failure that no other try mends.
+ */
+static int download_once(struct session *session, const char *path, struct delivery *delivery,
 			 struct failure *failure)
 {
 	struct connection_call call = {
 		.method = "GET",
 		.path = path,
 		.on_data = take_bytes,
-		.context = sink,
+		.context = delivery,
 	};
 	auto_reply reply = {0};
 	struct error err = {0};
 	int result = connection_perform(session->connection, &call, &reply, &err);
 
-	if (result == -ECANCELED && sink_problem(sink, &err) < 0)
+	if (result == -ECANCELED && delivery_problem(delivery, &err) < 0)
 		return failure_read(-EIO, &err, &reply, failure);
 	/* Without a length and without chunks the end looks like a cut. */
 	if (result == 0 && reply.status == 200 && !reply.is_framed)
@@ -54,14 +126,14 @@ static int download_once(struct session *session, const char *path, struct sink 
 	return failure_read(result, &err, &reply, failure);
 }
 
-static int download(struct session *session, const char *path, struct sink *sink,
+static int download(struct session *session, const char *path, struct delivery *delivery,
 		    struct failure *failure)
 {
 	int64_t pause_ms = FIRST_PAUSE_MS;
 
 	for (int tries = 1;; tries++, pause_ms *= 2) {
 		struct error err;
-		int status = download_once(session, path, sink, failure);
+		int status = download_once(session, path, delivery, failure);
 
 		if (!status || !failure->is_passing || tries == TRIES)
 			return status;
@@ -70,7 +142,7 @@ static int download(struct session *session, const char *path, struct sink *sink
 			*failure = (struct failure){.status = interrupt_status()};
 			return failure->status;
 		}
-		if (sink_restart(sink, &err) < 0)
+		if (delivery_restart(delivery, &err) < 0)
 			return failure_read(-EIO, &err, NULL, failure);
 	}
 }
@@ -85,19 +157,24 @@ static int tell_cut(struct sink *sink, const struct failure *failure, int64_t jo
 	return failure_tell(failure, job);
 }
 
-static int deliver(struct session *session, struct json_object *batch, int64_t job)
+static int deliver(struct session *session, const struct format *format, struct json_object *batch,
+		   int64_t job)
 {
 	const struct options *options = session->options;
-	auto_free char *path = make_path(options, job, job_is_over(batch));
+	auto_free char *path = make_path(options, format, job, job_is_over(batch));
 	auto_with(sink_free) struct sink *sink = NULL;
+	auto_with(extract_free) struct extract *extract = NULL;
+	struct delivery delivery;
 	struct failure failure;
 	struct error err;
 
 	if (sink_new(options->output, options->overwrites, &sink, &err) < 0)
 		return output_fail(EXIT_OTHER, NULL, job, "%s", err.text);
-	if (download(session, path, sink, &failure))
+	extract = format->is_content ? extract_new(sink) : NULL;
+	delivery = (struct delivery){sink, extract};
+	if (download(session, path, &delivery, &failure))
 		return tell_cut(sink, &failure, job, options->output);
-	if (sink_finish(sink, &err) < 0)
+	if (delivery_finish(&delivery, &err) < 0)
 		return output_fail(EXIT_OTHER, NULL, job, "%s", err.text);
 	return EXIT_DONE;
 }
@@ -105,23 +182,23 @@ static int deliver(struct session *session, struct json_object *batch, int64_t j
 int command_results(struct session *session)
 {
 	const struct options *options = session->options;
+	const struct format *format = NULL;
 	auto_json *batch = NULL;
 	struct failure failure;
 	int64_t job = 0;
 	int status = job_read_id(options->operands[0], &job);
 
+	if (!status)
+		status = choose_format(options, &format);
 	if (status)
 		return status;
-	if (options->wants_all && options->wants_errors)
-		return output_fail(EXIT_USAGE, NULL, 0,
-				   "--all and --errors-only contradict each other");
 	if (job_get(session->connection, job, 0, &batch, &failure))
 		return failure_tell(&failure, job);
 	if (!job_is_over(batch) && !options->is_partial)
 		return output_fail(EXIT_NOT_FINISHED, NULL, job,
 				   "not finished: %s; --partial gives what there is",
 				   job_status(batch));
-	status = deliver(session, batch, job);
+	status = deliver(session, format, batch, job);
 	if (status)
 		return status;
 	status = job_outcome(batch);

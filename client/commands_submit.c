@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "client/exits.h"
 #include "client/follow.h"
@@ -13,105 +12,22 @@
 #include "client/options.h"
 #include "client/output.h"
 #include "client/progress.h"
+#include "client/repeat.h"
+#include "client/submission.h"
 #include "client/words.h"
-#include "daemon/base/alloc.h"
-#include "daemon/base/buffer.h"
-#include "daemon/model/request.h"
+#include "daemon/base/error.h"
 #include "daemon/protocol.h"
-
-#define DEFAULT_ENDPOINT "/v1/chat/completions"
-#define READ_AHEAD                                                                                 \
-	(1024 * 1024) /* bytes in which the first line must end to be asked for its url */
-#define TRIES            7
-#define FIRST_PAUSE_MS   500
-#define LONGEST_PAUSE_MS 30000
 
 /* One input on its way in. */
 struct delivery {
 	struct session *session;
 	struct input *input;
+	struct submission_look look;
 	char *path;
-	char key[33];
-	bool was_sent; /* so that a job may exist, whatever became of the answer */
+	char key[REPEAT_KEY];
+	struct repeat repeat;
 	struct progress progress;
 };
-
-static void draw_key(char *ret_key, size_t size)
-{
-	unsigned char random[16];
-
-	if (getrandom(random, sizeof(random), 0) != sizeof(random))
-		abort();
-	for (size_t i = 0; i < sizeof(random); i++)
-		(void)snprintf(ret_key + 2 * i, size - 2 * i, "%02x", random[i]);
-}
-
-/* The known endpoint that the first line asks for; the default where it cannot be told. */
-static const char *guess_endpoint(const struct input *input)
-{
-	auto_free char *line = xmalloc(READ_AHEAD);
-	ssize_t size = pread(input->fd, line, READ_AHEAD, input->start);
-	const char *end = size > 0 ? memchr(line, '\n', (size_t)size) : NULL;
-	struct request request;
-	struct request_flaw flaw;
-
-	if (size <= 0 || (!end && size == READ_AHEAD))
-		return DEFAULT_ENDPOINT;
-	if (request_parse(line, end ? (size_t)(end - line) : (size_t)size, &request, &flaw) < 0)
-		return DEFAULT_ENDPOINT;
-	for (size_t i = 0; request_url(i); i++)
-		if (scan_text_is(line, request.url, request_url(i)))
-			return request_url(i);
-	return DEFAULT_ENDPOINT;
-}
-
-static struct json_object *make_metadata(const struct options *options)
-{
-	struct json_object *metadata = json_object_new_object();
-
-	if (options->name)
-		json_object_object_add(metadata, "name", json_object_new_string(options->name));
-	for (size_t i = 0; i < options->metadata_count; i++) {
-		const char *pair = options->metadata[i];
-		size_t size = strcspn(pair, "=");
-		auto_free char *key = xmemdup0(pair, size);
-
-		json_object_object_add(metadata, key, json_object_new_string(pair + size + 1));
-	}
-	return metadata;
-}
-
-/* The door takes UTF-8 up to a length, but a file may be called anything. NULL: it has no name. */
-static char *make_file_name(const char *name)
-{
-	auto_buffer plain = { 0 };
-	size_t size;
-
-	if (!name)
-		return NULL;
-	output_escape(&plain, name, strlen(name), true);
-	size = plain.size < PROTOCOL_MAX_FILE_NAME ? plain.size : PROTOCOL_MAX_FILE_NAME;
-	while (size < plain.size && ((unsigned char)plain.data[size] & 0xc0) == 0x80)
-		size--;
-	return xmemdup0(buffer_text(&plain), size);
-}
-
-static char *make_path(const struct options *options, const struct input *input,
-		       const char *endpoint)
-{
-	auto_json *metadata = make_metadata(options);
-	auto_free char *file_name = make_file_name(input->file_name);
-	char *path = xstrdup(PROTOCOL_BATCHES);
-
-	connection_query(&path, "endpoint", endpoint);
-	connection_query(&path, "completion_window", PROTOCOL_WINDOW);
-	connection_query(&path, "filename", file_name);
-	connection_query(&path, "provider", options->provider);
-	if (json_object_object_length(metadata))
-		connection_query(&path, "metadata",
-				 json_object_to_json_string_ext(metadata, JSON_C_TO_STRING_PLAIN));
-	return path;
-}
 
 static void show_sent(int64_t sent_bytes, void *context)
 {
@@ -137,13 +53,14 @@ static void ask_why(struct delivery *delivery, struct failure *failure)
 }
 
 static int send_once(struct delivery *delivery, struct json_object **ret_batch,
-		     int64_t *ret_retry_after_s, struct failure *failure)
+		     struct failure *failure)
 {
 	const struct options *options = delivery->session->options;
 	struct connection_call call = {
 		.method = "POST",
 		.path = delivery->path,
 		.content_type = PROTOCOL_JSONL,
+		.encoding = delivery->look.packing,
 		.key = options->key ? options->key : delivery->key,
 		.body = delivery->input,
 		.on_tick = show_sent,
@@ -157,7 +74,6 @@ static int send_once(struct delivery *delivery, struct json_object **ret_batch,
 		      connection_now_ms());
 	result = connection_perform(delivery->session->connection, &call, &reply, &err);
 	progress_clear(&delivery->progress);
-	*ret_retry_after_s = reply.retry_after_s;
 	status = failure_read(result, &err, &reply, failure);
 	if (result == -ECONNRESET)
 		ask_why(delivery, failure);
@@ -172,31 +88,16 @@ static int send_once(struct delivery *delivery, struct json_object **ret_batch,
 	return 0;
 }
 
-/* Sends until the outcome is known: every repeat has the same key, so that no second job can come
- * of it. */
+/* Sends until the outcome is known. */
 static int deliver(struct delivery *delivery, struct json_object **ret_batch,
 		   struct failure *failure)
 {
-	int64_t pause_ms = FIRST_PAUSE_MS;
+	int status;
 
-	for (int tries = 1;; tries++) {
-		int64_t retry_after_s = -1;
-		int status = send_once(delivery, ret_batch, &retry_after_s, failure);
-
-		delivery->was_sent |= !failure->is_unsent;
-		if (!status || !failure->is_passing || !delivery->was_sent || tries == TRIES)
-			return status;
-		if (retry_after_s >= 0 && retry_after_s * 1000 > pause_ms)
-			pause_ms = retry_after_s * 1000 < LONGEST_PAUSE_MS ? retry_after_s * 1000
-									   : LONGEST_PAUSE_MS;
-		output_say("%s: %s; sending it again, with the same key, in %.1f s",
-			   delivery->input->name, failure->text, (double)pause_ms / 1000);
-		if (interrupt_sleep(pause_ms)) {
-			*failure = (struct failure){.status = interrupt_status()};
-			return failure->status;
-		}
-		pause_ms *= 2;
-	}
+	do
+		status = send_once(delivery, ret_batch, failure);
+	while (status && repeat_again(&delivery->repeat, delivery->input->name, failure));
+	return status ? failure->status : 0;
 }
 
 static bool is_checked(struct json_object *event, void *context)
@@ -214,27 +115,41 @@ static int tell_flaws(struct json_object *batch, const struct input *input, int6
 				? (int64_t)json_object_array_length(errors)
 				: 0;
 	int64_t total = json_number(batch, "batchd.errors_total", count);
+	char number[WORDS_FIGURE];
 
 	if (!count)
 		return output_fail(EXIT_ENDED, NULL, job, "failed: %s",
 				   json_text(batch, "batchd.why", "batchd does not say why"));
 	for (int64_t i = 0; i < count; i++) {
 		struct json_object *error = json_object_array_get_idx(errors, (size_t)i);
+		struct json_object *message = json_at(error, "message");
+		auto_free char *words = words_whole(json_text(error, "message", ""),
+						    (size_t)json_object_get_string_len(message));
 		struct output_flaw flaw = {
 			.file = input->name,
 			.line = json_number(error, "line", 0),
 			.code = json_text(error, "code", exits_code(EXIT_INPUT)),
 			.param = json_text(error, "param", NULL),
-			.message = json_text(error, "message", "refused"),
+			.message = *words ? words : "refused",
 			.job = job,
 		};
 
 		output_flaw(stderr, &flaw);
 	}
 	if (total > count)
-		output_say("%s: %" PRId64 " more lines are wrong; batchctl validate lists them all",
-			   input->name, total - count);
+		output_say("%s: %s; batchctl validate lists them all", input->name,
+			   words_number(total - count, "more wrong line", number));
 	return EXIT_INPUT;
+}
+
+static void tell_skipped(struct json_object *batch, const struct input *input, int64_t job)
+{
+	int64_t count = json_number(batch, "batchd.counts.invalid", 0);
+	char number[WORDS_FIGURE];
+
+	if (count)
+		output_say("%s: %s left out; batchctl results %" PRId64 " --errors-only has them",
+			   input->name, words_number(count, "wrong line", number), job);
 }
 
 /* Follows an accepted job until its lines are checked, or to its end. */
@@ -262,6 +177,7 @@ static int see_through(struct delivery *delivery, int64_t job)
 		return follow_tell(&failure, job);
 	if (strcmp(job_status(batch), "failed") == 0)
 		return tell_flaws(batch, delivery->input, job);
+	tell_skipped(batch, delivery->input, job);
 	if (!options->waits)
 		return EXIT_DONE;
 	json_free(take(batch));
@@ -276,7 +192,7 @@ static int tell_unsent(const struct delivery *delivery, const struct failure *fa
 	if (!interrupt_came())
 		(void)output_fail(failure->status, *failure->code ? failure->code : NULL, 0,
 				  "cannot submit %s: %s", name, failure->text);
-	if (delivery->was_sent && !delivery->session->options->key &&
+	if (delivery->repeat.was_sent && !delivery->session->options->key &&
 	    (interrupt_came() || failure->is_passing))
 		output_say("%s may have been accepted; to be safe, submit it again with --key %s",
 			   name, delivery->key);
@@ -286,15 +202,16 @@ static int tell_unsent(const struct delivery *delivery, const struct failure *fa
 static int submit_input(struct session *session, struct input *input)
 {
 	const struct options *options = session->options;
-	const char *endpoint = options->endpoint ? options->endpoint : guess_endpoint(input);
-	auto_free char *path = make_path(options, input, endpoint);
-	struct delivery delivery = {.session = session, .input = input, .path = path};
+	struct submission_look look = submission_look(options, input);
+	auto_free char *path = submission_path(options, input, look.endpoint);
+	struct delivery delivery = {
+		.session = session, .input = input, .look = look, .path = path};
 	struct failure failure = {0};
 	auto_json *batch = NULL;
 	char size[WORDS_FIGURE];
 	int64_t job;
 
-	draw_key(delivery.key, sizeof(delivery.key));
+	repeat_draw_key(delivery.key);
 	if (deliver(&delivery, &batch, &failure))
 		return tell_unsent(&delivery, &failure);
 	job = job_number(batch);
@@ -303,8 +220,9 @@ static int submit_input(struct session *session, struct input *input)
 	else
 		(void)printf("%" PRId64 "\n", job);
 	(void)fflush(stdout);
-	output_say("job %" PRId64 " accepted: %s, %s, %s", job, input->name,
-		   words_size(input->size, size), endpoint);
+	output_say("job %" PRId64 " accepted: %s, %s%s%s, %s", job, input->name,
+		   words_size(input->size, size), look.packing ? " of " : "",
+		   look.packing ? look.packing : "", look.endpoint);
 	return options->skips_validation ? EXIT_DONE : see_through(&delivery, job);
 }
 
@@ -327,44 +245,15 @@ static int submit_one(struct session *session, const char *path)
 	return submit_input(session, &input);
 }
 
-static int check_options(const struct options *options)
-{
-	auto_free char *name = options->name ? xasprintf("name=%s", options->name) : NULL;
-	struct error err;
-	size_t size;
-
-	if (options->key && options->operand_count > 1)
-		return output_fail(EXIT_USAGE, NULL, 0, "one --key is for one FILE");
-	if (options->key && (!*options->key || strlen(options->key) > PROTOCOL_MAX_KEY))
-		return output_fail(EXIT_USAGE, NULL, 0, "a --key has 1 to %d bytes",
-				   PROTOCOL_MAX_KEY);
-	for (const char *at = options->key; at && *at; at++)
-		if (*at <= ' ' || *at == 0x7f)
-			return output_fail(EXIT_USAGE, NULL, 0,
-					   "a --key has no blanks and no control characters");
-	if (name && words_metadata(name, &size, &err) < 0)
-		return output_fail(EXIT_USAGE, NULL, 0, "--name: %s", err.text);
-	if (name && options->metadata_count == PROTOCOL_MAX_METADATA)
-		return output_fail(EXIT_USAGE, NULL, 0,
-				   "more than %d pairs of metadata, with --name",
-				   PROTOCOL_MAX_METADATA);
-	if (options->endpoint &&
-	    !request_url_is_known(options->endpoint, strlen(options->endpoint)))
-		return output_fail(EXIT_USAGE, NULL, 0, "%s is not an endpoint of the Batch API",
-				   options->endpoint);
-	if (options->waits && options->skips_validation)
-		return output_fail(EXIT_USAGE, NULL, 0,
-				   "--wait and --no-wait contradict each other");
-	return 0;
-}
-
 int command_submit(struct session *session)
 {
 	const struct options *options = session->options;
-	int worst = check_options(options);
+	int worst = submission_check(options);
 
 	if (worst)
 		return worst;
+	if (options->is_dry_run)
+		return command_dry_run(session);
 	if (!options->operand_count)
 		return submit_one(session, "-");
 	for (size_t i = 0; i < options->operand_count; i++) {

@@ -6,18 +6,21 @@
 #include "client/follow.h"
 #include "client/interrupt.h"
 #include "client/options.h"
+#include "client/words.h"
 
 int command_tell_end(struct json_object *batch)
 {
 	int64_t failed = job_failed(batch);
 	int status = job_outcome(batch);
+	char requests[WORDS_FIGURE];
 
+	(void)words_number(job_total(batch), "request", requests);
 	if (failed)
-		output_say("job %" PRId64 " %s: %" PRId64 " requests, %" PRId64 " without success",
-			   job_number(batch), job_status(batch), job_total(batch), failed);
+		output_say("job %" PRId64 " %s: %s, %" PRId64 " without success", job_number(batch),
+			   job_status(batch), requests, failed);
 	else
-		output_say("job %" PRId64 " %s: %" PRId64 " requests", job_number(batch),
-			   job_status(batch), job_total(batch));
+		output_say("job %" PRId64 " %s: %s", job_number(batch), job_status(batch),
+			   requests);
 	return status;
 }
 

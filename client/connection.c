@@ -376,6 +376,8 @@ int connection_perform(struct connection *connection, const struct connection_ca
 	interrupt_catch();
 	if (call->content_type || strcmp(call->method, "POST") == 0)
 		add_header(&headers, "Content-Type", call->content_type);
+	if (call->encoding)
+		add_header(&headers, "Content-Encoding", call->encoding);
 	if (call->key)
 		add_header(&headers, PROTOCOL_IDEMPOTENCY_HEADER, call->key);
 	/* Nothing was sent on a socket that has no peer, so that this repeat is harmless. */

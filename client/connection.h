@@ -20,6 +20,7 @@ struct connection_call {
 	const char *method;       /* "GET" or "POST" */
 	const char *path;         /* with its query; connection_query builds one */
 	const char *content_type; /* of the body; NULL: none */
+	const char *encoding;	  /* Content-Encoding that the body has; NULL: none */
 	const char *key;          /* Idempotency-Key; NULL: none */
 	const struct input *body; /* NULL: empty */
 

@@ -145,6 +145,8 @@ struct wait {
 	struct connection *looking; /* a second connection: the first one streams */
 	int64_t job;
 	int64_t looked_at_ms;
+	size_t held;   /* shards that were told to wait for a person */
+	bool has_news; /* something went wrong, and may hold a shard */
 	struct progress progress;
 };
 
@@ -154,7 +156,26 @@ static bool pass_event(struct json_object *event, void *context)
 
 	if (strcmp(json_text(event, "type", ""), "shard.uncertain") == 0)
 		output_say("job %" PRId64 ": %s", wait->job, json_text(event, "message", ""));
+	else if (strcmp(json_text(event, "level", "info"), "info") != 0)
+		wait->has_news = true;
 	return false;
+}
+
+/* A held job does not go on by itself: who waits must hear of it, once for each shard more. */
+static void tell_held(struct wait *wait, struct json_object *batch)
+{
+	size_t count, held = job_held(batch);
+	struct json_object *shards = job_shards(batch, &count);
+
+	for (size_t i = 0; held > wait->held && i < count; i++) {
+		struct json_object *shard = json_object_array_get_idx(shards, i);
+
+		if (job_is_held(shard))
+			output_say("job %" PRId64 " waits for a person: shard %" PRId64 ": %s",
+				   wait->job, json_number(shard, "shard", 0),
+				   json_text(shard, "why", ""));
+	}
+	wait->held = held;
 }
 
 static void show_counts(struct wait *wait, struct json_object *batch, int64_t now_ms)
@@ -170,12 +191,17 @@ static void look(void *context)
 	auto_json *batch = NULL;
 	struct failure ignored;
 
-	if (!wait->progress.is_shown || now_ms - wait->looked_at_ms < LOOK_EVERY_MS)
+	if (!wait->progress.is_shown && !wait->has_news)
+		return;
+	if (now_ms - wait->looked_at_ms < LOOK_EVERY_MS)
 		return;
 	wait->looked_at_ms = now_ms;
 	/* If it fails, the stream will notice and say so. */
-	if (job_get(wait->looking, wait->job, now_ms + LOOK_EVERY_MS, &batch, &ignored) == 0)
-		show_counts(wait, batch, now_ms);
+	if (job_get(wait->looking, wait->job, now_ms + LOOK_EVERY_MS, &batch, &ignored))
+		return;
+	wait->has_news = false;
+	tell_held(wait, batch);
+	show_counts(wait, batch, now_ms);
 }
 
 int follow_run(struct follow *follow, struct failure *ret_failure)
@@ -253,6 +279,7 @@ int follow_to_end(struct connection *connection, int64_t job, int64_t patience_m
 		status = follow_get(connection, job, patience_ms, deadline_ms, &batch, &failure);
 		if (status || job_is_over(batch))
 			break;
+		tell_held(&wait, batch);
 		if (!follow.after)
 			follow.after = json_number(batch, "batchd.events", 0);
 		json_free(take(batch));

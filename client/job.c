@@ -18,11 +18,13 @@ static const struct {
 	int status;
 	bool is_passing;
 } answers[] = {
+	{ 400, PROTOCOL_CODE_ENCODING, EXIT_INPUT, false },
 	{ 401, NULL, EXIT_REFUSED, false },
 	{ 403, NULL, EXIT_REFUSED, false },
 	{ 404, NULL, EXIT_NO_JOB, false },
 	{ 409, PROTOCOL_CODE_NOT_FINISHED, EXIT_NOT_FINISHED, false },
 	{ 413, NULL, EXIT_INPUT, false },
+	{ 415, NULL, EXIT_INPUT, false },
 	{ 429, NULL, EXIT_LATER, false },
 	{ 503, PROTOCOL_CODE_UNKNOWN, EXIT_LATER, true },
 	{ 503, NULL, EXIT_LATER, false },
@@ -83,6 +85,7 @@ static int read_answer(const struct connection_reply *reply, struct failure *fai
 	else
 		(void)snprintf(failure->text, sizeof(failure->text),
 			       "batchd answered with status %d and no reason", reply->status);
+	failure->retry_after_s = reply->retry_after_s;
 	failure->status = EXIT_OTHER;
 	for (size_t i = 0; i < ARRAY_SIZE(answers); i++)
 		if (answers[i].http == reply->status &&
@@ -159,11 +162,11 @@ int job_get(struct connection *connection, int64_t job, int64_t deadline_ms,
 	return service_get(connection, path, deadline_ms, ret_batch, ret_failure);
 }
 
-int job_post(struct connection *connection, int64_t job, const char *suffix,
+int job_post(struct connection *connection, int64_t job, const char *suffix, const char *key,
 	     struct json_object **ret_batch, struct failure *ret_failure)
 {
 	auto_free char *path = job_path(job, suffix);
-	struct connection_call call = {.method = "POST", .path = path};
+	struct connection_call call = {.method = "POST", .path = path, .key = key};
 
 	return call_object(connection, &call, ret_batch, ret_failure);
 }
@@ -203,6 +206,31 @@ int job_outcome(struct json_object *batch)
 	return count_of(batch, "batchd.counts.ok", "request_counts.completed") == job_total(batch)
 		       ? EXIT_DONE
 		       : EXIT_SOME_FAILED;
+}
+
+bool job_is_held(struct json_object *shard)
+{
+	return strcmp(json_text(shard, "state", ""), "fetched") == 0 &&
+	       json_text(shard, "why", NULL) && !json_at(shard, "due_at");
+}
+
+struct json_object *job_shards(struct json_object *batch, size_t *ret_count)
+{
+	struct json_object *shards = json_at(batch, "batchd.shards");
+
+	*ret_count =
+		json_object_is_type(shards, json_type_array) ? json_object_array_length(shards) : 0;
+	return shards;
+}
+
+size_t job_held(struct json_object *batch)
+{
+	size_t count, held = 0;
+	struct json_object *shards = job_shards(batch, &count);
+
+	for (size_t i = 0; i < count; i++)
+		held += job_is_held(json_object_array_get_idx(shards, i));
+	return held;
 }
 
 int64_t job_total(struct json_object *batch)

@@ -6,6 +6,7 @@
 #define BATCHD_CLIENT_JOB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "client/connection.h"
@@ -19,6 +20,7 @@ struct failure {
 	bool is_passing; /* a lost connection, a full disk, "outcome unknown": another try may do
 			    better */
 	bool is_unsent;  /* no connection came about: nothing can have reached batchd */
+	int64_t retry_after_s; /* what batchd asked for; 0 or less: it did not */
 };
 
 /*
@@ -39,8 +41,9 @@ int service_get(struct connection *connection, const char *path, int64_t deadlin
 int job_get(struct connection *connection, int64_t job, int64_t deadline_ms,
 	    struct json_object **ret_batch, struct failure *ret_failure);
 
-/* POST with an empty body to "/v1/batches/batch_57" and suffix; the answered object. */
-int job_post(struct connection *connection, int64_t job, const char *suffix,
+/* POST with an empty body to "/v1/batches/batch_57" and suffix; the answered object. key: idempotency
+ * key, NULL: none. */
+int job_post(struct connection *connection, int64_t job, const char *suffix, const char *key,
 	     struct json_object **ret_batch, struct failure *ret_failure);
 
 /* "/v1/batches/batch_57" and suffix; the caller frees. */
@@ -56,6 +59,13 @@ bool job_is_over(struct json_object *batch);
 
 /* The exit status that tells how it is, or how it ended. */
 int job_outcome(struct json_object *batch);
+
+/* The shards of a batch object, borrowed. */
+struct json_object *job_shards(struct json_object *batch, size_t *ret_count);
+/* Whether a shard waits for a person's word about answers that cannot be had; and how many of a
+ * batch object do. */
+bool job_is_held(struct json_object *shard);
+size_t job_held(struct json_object *batch);
 
 /* Requests: all, with an answer (of any kind), failed. */
 int64_t job_total(struct json_object *batch);

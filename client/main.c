@@ -48,6 +48,13 @@ static int command_version(struct session *session);
 #define TIMEOUT  { 0, "timeout", "DUR", OPTION_DURATION, AT(timeout_ms), \
 	"wait no longer than this (exit status 124)" }
 
+#define WRAP     { 0, "wrap", NULL, OPTION_FLAG, AT(wraps), \
+	"lines are bare bodies for --endpoint; ids are line-N" }
+#define MODEL    { 0, "model", "MODEL", OPTION_TEXT, AT(model), \
+	"with --wrap: of bodies that name none" }
+#define ID_FROM  { 0, "id-from", "WHAT", OPTION_TEXT, AT(id_from), \
+	"take ids from custom_id, or from the line: line-N (custom_id)" }
+
 static const struct option_row shared_options[] = {
 	{ 's', "socket", "SOCKET", OPTION_TEXT, AT(socket),
 	  "the socket of batchd (BATCHD_SOCKET)" },
@@ -64,12 +71,26 @@ static const struct option_row submit_options[] = {
 	{ 'e', "endpoint", "URL", OPTION_TEXT, AT(endpoint),
 	  "the endpoint (that of the first line)" },
 	{ 0, "provider", "NAME", OPTION_TEXT, AT(provider), "the provider to send to" },
+	{ 'l', "label", "K=V", OPTION_LABEL, 0, "a label to find it by; may be repeated" },
+	{ 0, "on-invalid", "WHAT", OPTION_TEXT, AT(on_invalid),
+	  "when lines are wrong: fail, or skip them and go on (fail)" },
+	WRAP, MODEL, ID_FROM,
+	{ 0, "max-attempts", "N", OPTION_COUNT, AT(max_attempts),
+	  "how often one request is tried (as configured)" },
+	{ 0, "dry-run", NULL, OPTION_FLAG, AT(is_dry_run),
+	  "send nothing; tell what would be sent, and what stands in its way" },
 	{ 'k', "key", "KEY", OPTION_TEXT, AT(key), "the idempotency key (a random one)" },
 	{ 0, "no-wait", NULL, OPTION_FLAG, AT(skips_validation),
 	  "leave at once, do not wait for the check of the lines" },
 	{ 'w', "wait", NULL, OPTION_FLAG, AT(waits), "wait for the end, as the command wait does" },
 	TIMEOUT,
 	PATIENCE,
+	{ 0 },
+};
+
+static const struct option_row validate_options[] = {
+	{ 'e', "endpoint", "URL", OPTION_TEXT, AT(endpoint), "with --wrap: the endpoint" },
+	WRAP, MODEL, ID_FROM,
 	{ 0 },
 };
 
@@ -94,8 +115,17 @@ static const struct option_row results_options[] = {
 	{ 'f', "force", NULL, OPTION_FLAG, AT(overwrites), "overwrite FILE" },
 	{ 0, "errors-only", NULL, OPTION_FLAG, AT(wants_errors),
 	  "the failures, not the successes" },
-	{ 0, "all", NULL, OPTION_FLAG, AT(wants_all), "one line for every request" },
+	{ 0, "all", NULL, OPTION_FLAG, AT(wants_all), "one combined line for every request" },
+	{ 0, "format", "FORMAT", OPTION_TEXT, AT(format),
+	  "lines as they came, combined ones, or content: the texts alone" },
 	{ 0, "partial", NULL, OPTION_FLAG, AT(is_partial), "what there is, before the end" },
+	{ 0 },
+};
+
+static const struct option_row retry_options[] = {
+	{ 0, "accept-lost", NULL, OPTION_FLAG, AT(accepts_lost),
+	  "go on without the answers that cannot be had" },
+	{ 'k', "key", "KEY", OPTION_TEXT, AT(key), "the idempotency key (a random one)" },
 	{ 0 },
 };
 
@@ -114,7 +144,7 @@ static const struct option_row no_options[] = { { 0 } };
 static const struct command commands[] = {
 	{ "submit",   command_submit,   submit_options,  0, MANY, "[FILE ...]",
 	  "hand in a file of requests; prints the job's number" },
-	{ "validate", command_validate, no_options,      0, MANY, "[FILE ...]",
+	{ "validate", command_validate, validate_options, 0, MANY, "[FILE ...]",
 	  "check files without batchd; prints every flaw" },
 	{ "list",     command_list,     list_options,    0, 0,    "",
 	  "list jobs, newest first; those not ended" },
@@ -128,6 +158,8 @@ static const struct command commands[] = {
 	  "print the results of a job, in the order of its input" },
 	{ "cancel",   command_cancel,   no_options,      1, MANY, "ID ...",
 	  "cancel jobs; what was answered is kept" },
+	{ "retry",    command_retry,    retry_options,   1, MANY, "ID ...",
+	  "send again what had no success, as a new job; prints its number" },
 	{ "status",   command_status,   status_options,  0, MANY, "[ID ...]",
 	  "tell how batchd does, or with --check how jobs do" },
 	{ "ping",     command_ping,     ping_options,    0, 0,    "",

@@ -51,6 +51,19 @@ static int add_metadata(struct options *options, const char *value, struct error
 	return 0;
 }
 
+static int add_label(struct options *options, const char *value, struct error *err)
+{
+	size_t size;
+	int result = words_label(value, &size, err);
+
+	if (result < 0)
+		return result;
+	if (options->label_count == PROTOCOL_MAX_LABELS)
+		return error_set(err, -EINVAL, "more than %d labels", PROTOCOL_MAX_LABELS);
+	options->labels[options->label_count++] = value;
+	return 0;
+}
+
 static int set(struct options *options, const struct option_row *row, const char *value,
 	       struct error *err)
 {
@@ -76,6 +89,8 @@ static int set(struct options *options, const struct option_row *row, const char
 		return 0;
 	case OPTION_METADATA:
 		return add_metadata(options, value, err);
+	case OPTION_LABEL:
+		return add_label(options, value, err);
 	}
 	return -EINVAL;
 }

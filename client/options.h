@@ -29,6 +29,14 @@ struct options {
 	const char *key;
 	const char *metadata[PROTOCOL_MAX_METADATA];
 	size_t metadata_count;
+	const char *labels[PROTOCOL_MAX_LABELS];
+	size_t label_count;
+	const char *on_invalid; /* "fail" or "skip" */
+	const char *model;
+	const char *id_from;  /* "line" or "custom_id" */
+	int64_t max_attempts; /* 0: as configured */
+	bool wraps;
+	bool is_dry_run;
 	bool waits;
 	bool skips_validation;
 
@@ -38,6 +46,7 @@ struct options {
 
 	bool follows;
 	bool checks;
+	bool accepts_lost;
 	int64_t timeout_ms; /* -1: none */
 	int64_t patience_ms;
 	int64_t wait_ms; /* of ping */
@@ -45,13 +54,21 @@ struct options {
 	const char *output;
 	bool wants_errors;
 	bool is_partial;
+	const char *format; /* of results */
 	bool overwrites;
 
 	char **operands; /* borrowed from argv, in their order */
 	size_t operand_count;
 };
 
-enum option_kind { OPTION_FLAG, OPTION_TEXT, OPTION_COUNT, OPTION_DURATION, OPTION_METADATA };
+enum option_kind {
+	OPTION_FLAG,
+	OPTION_TEXT,
+	OPTION_COUNT,
+	OPTION_DURATION,
+	OPTION_METADATA,
+	OPTION_LABEL,
+};
 
 struct option_row {
 	char letter;          /* '\0': only long */

@@ -8,6 +8,7 @@
 #include "client/job.h"
 #include "client/table.h"
 #include "client/words.h"
+#include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 #include "daemon/protocol.h"
 
@@ -28,11 +29,15 @@ static const struct {
 	{ "expired_at",     "expired" },
 };
 
+static const struct table_column digest_columns[] = {
+	{ "FAILED", true }, { "CODE", false }, { "LINES", false }, { "MESSAGE", false },
+};
+
 static const struct table_column shard_columns[] = {
 	{ "SHARD", true }, { "STATE", false }, { "REQUESTS", true }, { "DONE", true },
 	{ "FAILED", true },
 	{ "TRY", true }, { "MODEL", false }, { "REMOTE", false }, { "BATCH", false },
-	{ "WHY", false },
+	{ "FOUND", false }, { "WHY", false },
 };
 /* clang-format on */
 
@@ -41,33 +46,152 @@ static size_t length_of(struct json_object *array)
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
+/* Those members of object that are not 0, each with a name behind it; gap goes before the first of
+ * them. */
+static void add_numbers(struct buffer *text, struct json_object *object, const char *const *names,
+			size_t count, const char *gap)
+{
+	for (size_t i = 0; i < count; i++) {
+		int64_t number = json_number(object, names[i], 0);
+
+		if (!number)
+			continue;
+		buffer_add_format(text, "%s%" PRId64 " %s", gap, number, names[i]);
+		gap = ", ";
+	}
+}
+
 static void show_counts(struct json_object *batch)
 {
-	static const char *const names[] = {"ok", "failed", "cancelled", "expired", "missing"};
+	static const char *const ends[] = {"cancelled", "expired"};
+	static const char *const failures[] = {"invalid", "missing", "lost"};
 	struct json_object *counts = json_at(batch, "batchd.counts");
+	int64_t failed = json_number(counts, "failed", 0);
+	int64_t resent = json_number(counts, "resent", 0);
+	int64_t twice = json_number(counts, "twice", 0);
+	char number[WORDS_FIGURE];
 	auto_buffer text = {0};
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		int64_t count = json_number(counts, names[i], 0);
+	buffer_add_format(&text, ", %" PRId64 " ok", json_number(counts, "ok", 0));
+	if (failed) {
+		auto_buffer kinds = {0};
 
-		if (count || i == 0)
-			buffer_add_format(&text, ", %" PRId64 " %s", count, names[i]);
+		add_numbers(&kinds, counts, failures, ARRAY_SIZE(failures), " (");
+		buffer_add_format(&text, ", %" PRId64 " failed%s%s", failed, buffer_text(&kinds),
+				  kinds.size ? ")" : "");
 	}
+	add_numbers(&text, counts, ends, ARRAY_SIZE(ends), ", ");
 	output_field("requests",
 		     "%" PRId64 "%s; reported: %" PRId64 " completed, %" PRId64 " failed",
 		     job_total(batch), buffer_text(&text),
 		     json_number(batch, "request_counts.completed", 0),
 		     json_number(batch, "request_counts.failed", 0));
+	if (resent)
+		output_field("resent", "%s, whose answers may have been paid for before",
+			     words_number(resent, "request", number));
+	if (twice)
+		output_field("twice", "%s beyond the first of a request",
+			     words_number(twice, "answer", number));
 }
 
-static void show_metadata(struct json_object *metadata)
+/* Each pair of an object, but for those called except. */
+static void show_pairs(const char *label, struct json_object *pairs, const char *except)
 {
-	if (!json_object_is_type(metadata, json_type_object))
+	if (!json_object_is_type(pairs, json_type_object))
 		return;
-	json_object_object_foreach(metadata, key, value)
+	json_object_object_foreach(pairs, key, value)
 	{
-		if (strcmp(key, "name") != 0)
-			output_field("metadata", "%s=%s", key, json_object_get_string(value));
+		if (strcmp(key, except) != 0)
+			output_field(label, "%s=%s", key, json_object_get_string(value));
+	}
+}
+
+/* What the job asks for beyond the ordinary. */
+static void show_choices(struct json_object *batch)
+{
+	const char *model = json_text(batch, "batchd.model", NULL);
+	int64_t retry_of = json_number(batch, "batchd.retry_of", 0);
+	bool is_wrapped = json_is_true(batch, "batchd.wrap");
+
+	if (retry_of)
+		output_field("retry of", "job %" PRId64, retry_of);
+	if (is_wrapped)
+		output_field("lines", "bare bodies%s%s", model ? ", of " : "", model ? model : "");
+	if (is_wrapped || strcmp(json_text(batch, "batchd.ids", ""), "line") == 0)
+		output_field("ids", "line-N, by the number of the line");
+	if (strcmp(json_text(batch, "batchd.on_invalid", ""), "skip") == 0)
+		output_field("wrong lines", "fail alone");
+}
+
+static void show_usage(struct json_object *batch)
+{
+	struct json_object *usage = json_at(batch, "batchd.usage");
+	const char *currency = json_text(batch, "batchd.currency", "");
+
+	for (size_t i = 0; i < length_of(usage); i++) {
+		struct json_object *model = json_object_array_get_idx(usage, i);
+		const char *cost = json_text(model, "cost", NULL);
+
+		output_field("tokens", "%s: %" PRId64 " in, %" PRId64 " out%s%s%s%s%s",
+			     json_text(model, "model", "-"), json_number(model, "input_tokens", 0),
+			     json_number(model, "output_tokens", 0), cost ? "; " : "",
+			     cost ? cost : "", cost && *currency ? " " : "", cost ? currency : "",
+			     cost ? " (computed by batchd)" : "");
+	}
+}
+
+/* "17, 203, ..." where there are more requests than lines. */
+static char *digest_lines(struct json_object *entry)
+{
+	struct json_object *lines = json_at(entry, "lines");
+	size_t count = length_of(lines);
+	int64_t total = json_number(entry, "count", 0);
+	auto_buffer text = {0};
+
+	for (size_t i = 0; i < count; i++)
+		buffer_add_format(&text, "%s%" PRId64, i ? ", " : "",
+				  json_object_get_int64(json_object_array_get_idx(lines, i)));
+	if (count && total > (int64_t)count)
+		buffer_add_text(&text, ", ...");
+	return xstrdup(buffer_text(&text));
+}
+
+/* The messages come last, where they are cut to the width of a terminal. */
+static void show_digest(struct json_object *batch)
+{
+	struct json_object *digest = json_at(batch, "batchd.digest");
+	size_t count = length_of(digest);
+	struct table *table;
+
+	if (!count)
+		return;
+	(void)putchar('\n');
+	table = table_new(digest_columns, ARRAY_SIZE(digest_columns), stdout,
+			  output_columns(stdout));
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *entry = json_object_array_get_idx(digest, i);
+		auto_free char *lines = digest_lines(entry);
+
+		table_add(table, OUTPUT_PLAIN, "%" PRId64, json_number(entry, "count", 0));
+		table_add(table, OUTPUT_PLAIN, "%s", json_text(entry, "code", "-"));
+		table_add(table, OUTPUT_PLAIN, "%s", *lines ? lines : "-");
+		table_add(table, OUTPUT_PLAIN, "%s", json_text(entry, "message", "-"));
+	}
+	table_finish(table);
+}
+
+/* The reason names the commands that a person has to choose between. */
+static void show_held(struct json_object *batch)
+{
+	size_t count;
+	struct json_object *shards = job_shards(batch, &count);
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *shard = json_object_array_get_idx(shards, i);
+
+		if (job_is_held(shard))
+			output_field("held", "shard %" PRId64 ": %s",
+				     json_number(shard, "shard", 0), json_text(shard, "why", "-"));
 	}
 }
 
@@ -93,8 +217,22 @@ static void show_errors(struct json_object *batch)
 			     total - ERRORS_SHOWN, PROTOCOL_MAX_ERRORS);
 }
 
+/* What collect found beyond answers that are ok or failed. */
+static char *tally_words(struct json_object *shard)
+{
+	static const char *const names[] = {"again", "resent", "expired", "cancelled", "missing",
+					    "lost",  "twice",  "unknown", "unreadable"};
+	auto_buffer text = {0};
+
+	add_numbers(&text, json_at(shard, "tally"), names, ARRAY_SIZE(names), "");
+	return xstrdup(buffer_text(&text));
+}
+
 static void add_shard(struct table *table, struct json_object *shard)
 {
+	const char *refusal = json_text(shard, "refusal", "");
+	auto_free char *tally = tally_words(shard);
+
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, json_number(shard, "shard", 0));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "state", "-"));
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, json_number(shard, "requests", 0));
@@ -104,7 +242,9 @@ static void add_shard(struct table *table, struct json_object *shard)
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "model", "-"));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "remote_status", "-"));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "batch_id", "-"));
-	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "why", ""));
+	table_add(table, OUTPUT_PLAIN, "%s", *tally ? tally : "-");
+	table_add(table, OUTPUT_PLAIN, "%s",
+		  job_is_held(shard) ? "held for a person" : json_text(shard, "why", refusal));
 }
 
 static void show_shards(struct json_object *batch)
@@ -148,7 +288,7 @@ void show_batch(struct json_object *batch)
 	output_field("job", "%" PRId64 "%s%s%s", job_number(batch), name ? " (" : "",
 		     name ? name : "", name ? ")" : "");
 	output_field("state", "%s (%s)", job_status(batch), json_text(batch, "batchd.state", "-"));
-	if (why)
+	if (why && !job_held(batch))
 		output_field("why", "%s", why);
 	output_field("owner", "%s (%" PRId64 ")", user ? user->pw_name : "-", uid);
 	output_field("input", "%s, %s, %s", file,
@@ -156,8 +296,11 @@ void show_batch(struct json_object *batch)
 		     json_text(batch, "input_file_id", "-"));
 	output_field("endpoint", "%s", json_text(batch, "endpoint", "-"));
 	output_field("provider", "%s", json_text(batch, "batchd.provider", "-"));
+	show_choices(batch);
 	show_counts(batch);
-	show_metadata(json_at(batch, "metadata"));
+	show_usage(batch);
+	show_pairs("label", json_at(batch, "batchd.labels"), "");
+	show_pairs("metadata", json_at(batch, "metadata"), "name");
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
 		int64_t at = json_number(batch, times[i].member, 0);
 
@@ -165,7 +308,10 @@ void show_batch(struct json_object *batch)
 			output_field(times[i].label, "%s", words_time(at, figure));
 	}
 	show_files(batch);
-	show_errors(batch);
+	if (!length_of(json_at(batch, "batchd.digest")))
+		show_errors(batch);
+	show_held(batch);
+	show_digest(batch);
 	show_shards(batch);
 }
 

@@ -7,10 +7,16 @@
 #include <string.h>
 #include <time.h>
 
+#include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/utf8.h"
+#include "daemon/model/request.h"
 #include "daemon/protocol.h"
 
+#define LABEL_LETTERS                                                                              \
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/-"
 #define LONGEST_MS ((int64_t)10 * 366 * 24 * 3600 * 1000)
 
 /* clang-format off */
@@ -126,6 +132,53 @@ int words_metadata(const char *text, size_t *ret_key_size, struct error *err)
 	return 0;
 }
 
+static bool has_control(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return true;
+	return false;
+}
+
+int words_label(const char *text, size_t *ret_key_size, struct error *err)
+{
+	const char *equals = strchr(text, '=');
+	size_t key_size = equals ? (size_t)(equals - text) : 0;
+
+	if (!key_size)
+		return error_set(err, -EINVAL, "%s is not of the form KEY=VALUE", text);
+	if (key_size > PROTOCOL_MAX_LABEL || strspn(text, LABEL_LETTERS) != key_size)
+		return error_set(err, -EINVAL,
+				 "the key of label %s is not of 1 to %d letters, digits, '.', '_', "
+				 "'/' and '-'",
+				 text, PROTOCOL_MAX_LABEL);
+	if (count_characters(equals + 1, strlen(equals + 1)) > PROTOCOL_MAX_LABEL)
+		return error_set(err, -EINVAL, "the value of label %.*s is longer than %d characters",
+				 (int)key_size, text, PROTOCOL_MAX_LABEL);
+	if (has_control(equals + 1) || !utf8_is_valid(equals + 1))
+		return error_set(err, -EINVAL,
+				 "the value of label %.*s has control characters, or is not UTF-8",
+				 (int)key_size, text);
+	*ret_key_size = key_size;
+	return 0;
+}
+
+int words_model(const char *text)
+{
+	size_t size = strlen(text);
+
+	return size && size <= REQUEST_MAX_MODEL && !has_control(text) &&
+			       !strpbrk(text, "\"\\") && utf8_is_valid(text)
+		       ? 0
+		       : -EINVAL;
+}
+
+const char *words_number(int64_t number, const char *noun, char *out)
+{
+	(void)snprintf(out, WORDS_FIGURE, "%" PRId64 " %s%s", number, noun, number == 1 ? "" : "s");
+	return out;
+}
+
 const char *words_elapsed(int64_t seconds, char *out)
 {
 	int64_t minutes = seconds / 60;
@@ -172,6 +225,23 @@ const char *words_time(int64_t unix_seconds, char *out)
 	if (length && strftime(zone, sizeof(zone), "%z", &parts) == 5)
 		(void)snprintf(out + length, WORDS_FIGURE - length, "%.3s:%.2s", zone, zone + 3);
 	return out;
+}
+
+char *words_whole(const char *text, size_t size)
+{
+	auto_buffer whole = {0};
+	size_t at = 0;
+
+	while (at < size) {
+		size_t plain = strnlen(text + at, size - at);
+
+		buffer_add(&whole, text + at, plain);
+		at += plain;
+		if (at < size)
+			buffer_add_text(&whole, "\xef\xbf\xbd");
+		at += at < size;
+	}
+	return xstrdup(buffer_text(&whole));
 }
 
 int words_states(const char *text)

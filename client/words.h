@@ -31,15 +31,33 @@ int words_count(const char *text, int64_t *ret_count);
  */
 int words_metadata(const char *text, size_t *ret_key_size, struct error *err);
 
+/*
+ * "K=V" of a label: a key of 1 to 63 letters, digits and "._/-", a value of at most 63 characters
+ * without control characters. The rest as words_metadata.
+ */
+int words_label(const char *text, size_t *ret_key_size, struct error *err);
+
+/*
+ * Whether a text may be the model of wrapped lines: 1 to 512 bytes of UTF-8 without quotes,
+ * backslashes and control characters. 0 or -EINVAL.
+ */
+int words_model(const char *text);
+
 /* Seconds as people say them, two units at most: "10s", "4m", "2h05m", "3d04h"; below zero is "0s".
  */
 const char *words_elapsed(int64_t seconds, char *out);
+
+/* "1 request", "2 requests": a number with its noun, whose plural has an s. */
+const char *words_number(int64_t number, const char *noun, char *out);
 
 /* Bytes with binary units: "812 B", "18.4 MiB". */
 const char *words_size(int64_t bytes, char *out);
 
 /* "2026-11-22T13:50:31+01:00" in the local zone; "-" for a time of 0 or less. */
 const char *words_time(int64_t unix_seconds, char *out);
+
+/* A copy of a text that may hold NUL characters, each of which becomes U+FFFD, so that none ends it. The caller frees. */
+char *words_whole(const char *text, size_t size);
 
 /* Whether a list such as "open,failed" holds only the letters a state is made of. */
 int words_states(const char *text);

@@ -3,11 +3,29 @@
  * the fields that are ours. The rest is the Files and Batch API as its official document has it.
  *
  *	GET    /v1/batches?after=ID&limit=N[&state=S,S]	listBatches; newest first; state is ours: statuses, or "open" / "ended"
- *	POST   /v1/batches	application/json: createBatch	application/jsonl (or x-ndjson): the body is the input; parameters in the query:
- *				endpoint, completion_window, metadata (a JSON object), filename, provider
+ *	POST   /v1/batches	application/json: createBatch	application/jsonl (or x-ndjson): the body is the input, and what createBatch has
+ *				as members are parameters in the query: endpoint, completion_window, metadata (a JSON object); ours: filename.
+ *				With Content-Encoding: gzip or zstd (on this call alone) the body is packed, and kept unpacked: Idempotency-Key and
+ *				max_file mean what came out. 415: another encoding; 400 "invalid_encoding": damaged, or cut
+ *				Parameters in the query of both, all ours:
+ *				provider=NAME
+ *				on_invalid=fail|skip	skip: lines that are wrong fail alone, the rest runs; fail, the default: nothing is sent
+ *				wrap=1			a line is a bare body: batchd makes the envelope, to endpoint, ids are line-N
+ *				model=M			with wrap: of bodies that name none
+ *				ids=line		custom_id is line-N, by the line's number from 1, whatever the line says
+ *				max_attempts=N		1 to 100, of one request; default: as the configuration has it
+ *				labels=JSON		an object of texts: 16 pairs; keys of 1 to 63 letters, digits, ".", "_", "/", "-", values up to 63 characters
  *	GET    /v1/batches/{id}				retrieveBatch; id is batch_57 or 57
  *	POST   /v1/batches/{id}/cancel			cancelBatch
- *	GET    /v1/batches/{id}/results?only=ok|errors[&partial=1]	lines in the order of the input; without only: one line per request.
+ *	POST   /v1/batches/{id}/retry			no body; Idempotency-Key as for POST /v1/batches. Of a job that has ended: a new job of its requests without a success
+ *				over the same input (lines that were skipped as wrong are none); the answer is the new job's batch object. Of a running one that holds back
+ *				requests whose answers cannot be had: ?lost=resend (the default; pays for them again) or ?lost=accept (goes on without them); the
+ *				answer is its own batch object. Where there is neither: 409 "nothing_to_retry"
+ *	GET    /v1/batches/{id}/results?form=lines|combined[&only=ok|errors][&partial=1]	one line per request, in the order of the input; only: a selection of them.
+ *				lines: as the provider's result files have them, the default with only; combined, the default without:
+ *				{"custom_id":"a","status":"ok|failed|invalid|missing|lost|expired|cancelled|refused","http_status":200 or null,
+ *				 "answer":BODY or null,"error":{"code","message"} or null,"attempts":1,"shard":1 or null}; an invalid one has "line" too, of the
+ *				input, and may have a null custom_id; code and message may be null where the provider gave none
  *				Before the job ended: 409 with code "not_finished", or with partial=1 what is there
  *	GET    /v1/batches/{id}/events?after=SEQ[&follow=1]	application/x-ndjson, one event a line, oldest first; with follow=1 the
  *				answer stays open until the job's last event (blank lines in between mean nothing)
@@ -18,13 +36,23 @@
  * A batch object is the documented one: id object endpoint errors input_file_id completion_window status output_file_id error_file_id created_at
  * in_progress_at expires_at finalizing_at completed_at failed_at expired_at cancelling_at cancelled_at request_counts{total completed failed} metadata; and "batchd":
  *	{ "job": 57, "state": "running", "owner": {"uid": 1000}, "provider": "openai", "input_bytes": N, "file_name": "evals.jsonl" or null,
- *	  "counts": {"total","ok","failed","cancelled","expired","missing"},	final numbers grow as shards are collected
+ *	  "labels": {...} or null, "retry_of": 41 or null (the job whose requests these are), "max_attempts": 3 or null (not known: the provider's section is gone),
+ *	  "on_invalid": "fail"|"skip", "wrap": bool, "ids": "line" or null, "model": "..." or null,
+ *	  "counts": {"total","ok","failed","cancelled","expired","missing","lost","invalid","resent","twice"},	final numbers grow as shards are collected;
+ *		failed has missing, lost and invalid in it; resent and twice are no outcomes: requests, and answers, that may have been paid for twice
  *	  "why": "waits for ..." or null,					what it waits for, one phrase
  *	  "errors_total": N,							how many lines were refused; errors.data holds at most PROTOCOL_MAX_ERRORS
  *	  "events": SEQ,							number of the job's last event
- *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "requests": N, "bytes": N, "attempt": 1, "batch_id": "..." or null,
- *		"provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "due_at": unix seconds or null, "why": ... or null} ] }
- *		("shards" only from retrieve; at most PROTOCOL_MAX_SHARDS, "shards_total" tells)
+ *	  "currency": "USD",							of costs
+ *	  "shards_total": N,							and from retrieve (and what answers like it) alone:
+ *	  "usage": [ {"model","requests","input_tokens","output_tokens","cost": "1.2345" or null} ],	by the answers that were collected; cost: computed here from the
+ *		configuration's prices less the provider's batch_discount, four places; null where a price that counts is not known
+ *	  "digest": [ {"code": "..." or null,"message","count","lines": [17,203]} ],	what failed, by what was said, most frequent first, at most PROTOCOL_MAX_DIGEST; the
+ *		first few lines of each, from 1 (of a retry: counted among its own requests)
+ *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "requests": N, "bytes": N, "inputs": N, "tokens": N (estimated), "attempt": 1,
+ *		"batch_id": "..." or null, "provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "refusal": "..." or null,
+ *		"refusal_code": "..." or null, "tally": {"ok","failed","cancelled","expired","missing","lost","again","resent","twice","unknown","unreadable",
+ *		"input_tokens","output_tokens"}, "due_at": unix seconds or null, "why": ... or null} ] }	at most PROTOCOL_MAX_SHARDS
  *
  * An event: { "object": "batchd.event", "seq": 12, "job": 57, "shard": 1 or null, "created_at": unix seconds, "created_at_ms": N, "type": "shard.created",
  *	"level": "info"|"warning"|"error", "message": "...", "is_last": true only on the job's last one }
@@ -32,10 +60,14 @@
  *	shard.uploaded shard.created shard.adopted shard.ended shard.fetched shard.collected shard.dropped shard.cancelled shard.uncertain shard.doubt shard.retry shard.note
  *
  * GET /v1/daemon: { "object": "batchd.daemon", "version", "pid", "started_at", "accepting": true|false, "why": null or why not, "state_folder", "jobs": {"accepted": N, ...all states},
- *	"providers": [ {"name", "base_url", "is_paused": bool, "why": null or text, "shards_in_flight": N } ], "disk_free_bytes": N, "you": {"uid": N, "is_operator": bool} }
+ *	"providers": [ {"name", "base_url", "is_paused": bool, "why": null or text, "shards_in_flight": N, "batch_discount": "50%",
+ *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token"}} ],	of one batch; the first provider is the default
+ *	"currency": "USD", "models": [ {"name": "gpt-4o*","input_price": "2.5","output_price": "10"} ],	for a million tokens; "0": not known; "*" stands for
+ *		any letters, and the first that fits a model counts
+ *	"disk_free_bytes": N, "you": {"uid": N, "is_operator": bool} }
  *
  * Errors: { "error": { "message", "type", "param", "code" } } with the status of the table in reference to the official API; ours besides:
- *	409 idempotency_conflict  409 not_finished  413 too_large  429 too_many  503 outcome_unknown | draining (Retry-After)  507 disk_full
+ *	400 invalid_encoding  409 idempotency_conflict  409 not_finished  409 nothing_to_retry  410 (a result file that was deleted)  413 too_large  429 too_many  503 outcome_unknown | draining (Retry-After)  507 disk_full
  */
 #ifndef BATCHD_PROTOCOL_H
 #define BATCHD_PROTOCOL_H
@@ -63,8 +95,12 @@
 #define PROTOCOL_MAX_METADATA_KEY 64
 #define PROTOCOL_MAX_METADATA_VALUE 512
 #define PROTOCOL_MAX_FILE_NAME 255 /* bytes */
+#define PROTOCOL_MAX_LABELS 16	   /* pairs; keys and values of so many characters */
+#define PROTOCOL_MAX_LABEL 63
+#define PROTOCOL_MAX_ATTEMPTS 100
 #define PROTOCOL_MAX_ERRORS 1000   /* refused lines listed in errors.data */
 #define PROTOCOL_MAX_SHARDS 1000   /* shards listed in a batch object */
+#define PROTOCOL_MAX_DIGEST 100	   /* messages in a digest */
 #define PROTOCOL_LIST_DEFAULT 20
 #define PROTOCOL_LIST_MAX 100
 #define PROTOCOL_FILES_LIST_MAX 10000
@@ -74,6 +110,8 @@
 /* Codes of errors that are ours. */
 #define PROTOCOL_CODE_CONFLICT "idempotency_conflict"
 #define PROTOCOL_CODE_NOT_FINISHED "not_finished"
+#define PROTOCOL_CODE_NOTHING_TO_RETRY "nothing_to_retry"
+#define PROTOCOL_CODE_ENCODING "invalid_encoding"
 #define PROTOCOL_CODE_TOO_LARGE "too_large"
 #define PROTOCOL_CODE_TOO_MANY "too_many"
 #define PROTOCOL_CODE_UNKNOWN "outcome_unknown"

@@ -1,6 +1,5 @@
 /* createBatch, listBatches, retrieveBatch, cancelBatch. */
 #include <errno.h>
-#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,180 +7,13 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
-#include "daemon/base/error.h"
+#include "daemon/door/accept.h"
 #include "daemon/door/visit.h"
-#include "daemon/io/config.h"
-#include "daemon/io/loop.h"
+#include "daemon/door/wish.h"
 #include "daemon/io/server.h"
 #include "daemon/io/store.h"
-#include "daemon/io/vault.h"
 #include "daemon/protocol.h"
 #include "daemon/work/pipeline.h"
-#include "daemon/work/rows.h"
-
-
-static inline void cleanup_json(struct json_object **object)
-{
-	json_object_put(*object);
-}
-#define auto_json __attribute__((cleanup(cleanup_json))) struct json_object
-
-/* --- the object --- */
-
-static struct json_object *text_or_object(const char *json)
-{
-	return json ? json_tokener_parse(json) : NULL;
-}
-
-/* The refused lines: all that were kept, or the first few where the object is one of many. */
-static struct json_object *errors_object(struct door *door, const struct job *job, bool is_whole)
-{
-	auto_vault_reader reader = VAULT_READER_NONE;
-	struct json_object *errors;
-	auto_free char *text = NULL;
-
-	if (!job->errors)
-		return NULL;
-	if (is_whole && vault_open_record(door->parts.vault, job->id, ROWS_ERRORS_NAME, &reader, NULL) == 0) {
-		text = xcalloc(1, (size_t)reader.size + 1);
-		if (vault_read(&reader, 0, text, (size_t)reader.size) != reader.size)
-			free(take(text));
-	}
-	errors = json_object_new_object();
-	json_object_object_add(errors, "object", json_object_new_string("list"));
-	json_object_object_add(errors, "data", text_or_object(text ? text : job->errors));
-	return errors;
-}
-
-/* What was collected here, and until then what the provider says of batches under way. */
-static struct json_object *counts_object(struct door *door, const struct job *job)
-{
-	struct json_object *counts = json_object_new_object();
-	int64_t completed = 0, failed = 0;
-
-	if (!job_is_ended(job->state))
-		(void)store_shard_progress(door->parts.store, job->id, &completed, &failed);
-	json_object_object_add(counts, "total", json_object_new_int64(job->counts.total));
-	json_object_object_add(counts, "completed", json_object_new_int64(job->counts.ok + completed));
-	json_object_object_add(counts, "failed", json_object_new_int64(job->counts.failed + failed));
-	return counts;
-}
-
-static struct json_object *our_counts_object(const struct job_counts *counts)
-{
-	struct json_object *object = json_object_new_object();
-
-	json_object_object_add(object, "total", json_object_new_int64(counts->total));
-	json_object_object_add(object, "ok", json_object_new_int64(counts->ok));
-	json_object_object_add(object, "failed", json_object_new_int64(counts->failed));
-	json_object_object_add(object, "cancelled", json_object_new_int64(counts->cancelled));
-	json_object_object_add(object, "expired", json_object_new_int64(counts->expired));
-	json_object_object_add(object, "missing", json_object_new_int64(counts->missing));
-	return object;
-}
-
-static void add_shard(const struct shard *shard, void *context)
-{
-	struct json_object *object = json_object_new_object();
-
-	json_object_object_add(object, "shard", json_object_new_int64(shard->number));
-	json_object_object_add(object, "state", json_object_new_string(shard_state_name(shard->state)));
-	json_object_object_add(object, "model", json_text(shard->model));
-	json_object_object_add(object, "url", json_text(shard->url));
-	json_object_object_add(object, "requests", json_object_new_int64(shard->requests));
-	json_object_object_add(object, "bytes", json_object_new_int64(shard->bytes));
-	json_object_object_add(object, "attempt", json_object_new_int64(shard->attempt));
-	json_object_object_add(object, "batch_id", json_text(shard->batch_id));
-	json_object_object_add(object, "provider_file_id", json_text(shard->provider_file));
-	json_object_object_add(object, "remote_status", json_text(shard->remote_status));
-	json_object_object_add(object, "completed", json_object_new_int64(shard->remote_completed));
-	json_object_object_add(object, "failed", json_object_new_int64(shard->remote_failed));
-	json_object_object_add(object, "due_at", json_seconds(shard->due_at));
-	json_object_object_add(object, "why", json_text(shard->why));
-	json_object_array_add(context, object);
-}
-
-/* The uid alone: a name would be looked up, and a directory that hangs would stop the loop. */
-static struct json_object *owner_object(int64_t uid)
-{
-	struct json_object *owner = json_object_new_object();
-
-	json_object_object_add(owner, "uid", json_object_new_int64(uid));
-	return owner;
-}
-
-/* Why a job waits: its own reason, or that of the first shard that has one. */
-static struct json_object *why_object(struct door *door, const struct job *job)
-{
-	auto_free char *why = NULL;
-	auto_free char *text = NULL;
-	int64_t number = 0;
-
-	if (job->why || job_is_ended(job->state))
-		return json_text(job->why);
-	why = store_shard_reason(door->parts.store, job->id, &number);
-	if (why)
-		text = xasprintf("shard %" PRId64 ": %s", number, why);
-	return json_text(text);
-}
-
-static struct json_object *ours_object(struct door *door, const struct job *job, bool with_shards)
-{
-	struct json_object *ours = json_object_new_object();
-	struct store *store = door->parts.store;
-	auto_store_file input = { 0 };
-	struct json_object *shards;
-	int64_t count = 0;
-
-	(void)store_file_get(store, job->input_file, &input);
-	(void)store_shard_count(store, job->id, &count, NULL);
-	json_object_object_add(ours, "job", json_object_new_int64(job->id));
-	json_object_object_add(ours, "state", json_object_new_string(job_state_name(job->state)));
-	json_object_object_add(ours, "owner", owner_object(job->uid));
-	json_object_object_add(ours, "provider", json_text(job->provider));
-	json_object_object_add(ours, "file_name", json_text(job->file_name));
-	json_object_object_add(ours, "input_bytes", json_object_new_int64(input.bytes));
-	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
-	json_object_object_add(ours, "why", why_object(door, job));
-	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));
-	json_object_object_add(ours, "events", json_object_new_int64(store_event_last(store, job->id)));
-	json_object_object_add(ours, "shards_total", json_object_new_int64(count));
-	if (!with_shards)
-		return ours;
-	shards = json_object_new_array();
-	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, shards);
-	json_object_object_add(ours, "shards", shards);
-	return ours;
-}
-
-struct json_object *batch_object(struct door *door, const struct job *job, bool with_shards)
-{
-	struct json_object *batch = json_object_new_object();
-
-	json_object_object_add(batch, "id", json_id(PROTOCOL_BATCH_PREFIX, job->id));
-	json_object_object_add(batch, "object", json_object_new_string("batch"));
-	json_object_object_add(batch, "endpoint", json_text(job->endpoint));
-	json_object_object_add(batch, "errors", errors_object(door, job, with_shards));
-	json_object_object_add(batch, "input_file_id", json_id(PROTOCOL_FILE_PREFIX, job->input_file));
-	json_object_object_add(batch, "completion_window", json_text(job->window));
-	json_object_object_add(batch, "status", json_object_new_string(job_status(job)));
-	json_object_object_add(batch, "output_file_id", json_id(PROTOCOL_FILE_PREFIX, job->output_file));
-	json_object_object_add(batch, "error_file_id", json_id(PROTOCOL_FILE_PREFIX, job->error_file));
-	json_object_object_add(batch, "created_at", json_seconds(job->created_at));
-	json_object_object_add(batch, "in_progress_at", json_seconds(job->in_progress_at));
-	/* No job ends here because time passed: what expires at the provider is tried again. */
-	json_object_object_add(batch, "expires_at", NULL);
-	json_object_object_add(batch, "finalizing_at", json_seconds(job->finalizing_at));
-	json_object_object_add(batch, "completed_at", json_seconds(job->completed_at));
-	json_object_object_add(batch, "failed_at", json_seconds(job->failed_at));
-	json_object_object_add(batch, "expired_at", json_seconds(job->expired_at));
-	json_object_object_add(batch, "cancelling_at", json_seconds(job->cancelling_at));
-	json_object_object_add(batch, "cancelled_at", json_seconds(job->cancelled_at));
-	json_object_object_add(batch, "request_counts", counts_object(door, job));
-	json_object_object_add(batch, "metadata", text_or_object(job->metadata));
-	json_object_object_add(batch, "batchd", ours_object(door, job, with_shards));
-	return batch;
-}
 
 /* --- createBatch --- */
 
@@ -262,7 +94,7 @@ static int read_wish(struct visit *visit, struct json_object *body, struct job_w
 	if (!window || wish_endpoint(visit, endpoint, wish) || wish_window(visit, window, wish))
 		return -EINVAL;
 	(void)json_object_object_get_ex(body, "metadata", &metadata);
-	if (wish_metadata(visit, metadata, wish) || wish_provider(visit, NULL, wish))
+	if (wish_metadata(visit, metadata, wish) || wish_choices(visit, wish))
 		return -EINVAL;
 	return read_expiry(visit, body, wish);
 }
@@ -271,7 +103,7 @@ void batches_create(struct visit *visit)
 {
 	auto_json *body = json_parse(buffer_text(&visit->body), visit->body.size);
 	__attribute__((cleanup(job_wish_release))) struct job_wish wish = { 0 };
-	static const uint8_t no_digest[32];
+	static const uint8_t no_body[16];
 	const char *file_id;
 	int64_t file;
 
@@ -284,7 +116,7 @@ void batches_create(struct visit *visit)
 		return;
 	file = visit_number(file_id, PROTOCOL_FILE_PREFIX);
 	if (file)
-		wish_accept(visit, &wish, file, NULL, no_digest);
+		accept_wish(visit, &wish, file, NULL, no_body);
 	else
 		visit_error(visit, 400, "invalid_request", "input_file_id",
 			    "Cannot find file %.100s, or you do not have access to it.", file_id);

@@ -13,11 +13,26 @@
 #include "daemon/io/store.h"
 #include "daemon/protocol.h"
 #include "daemon/work/merge.h"
+#include "daemon/work/outcomes.h"
 
 /* A merge gives up its turn after so many slices without a byte. */
 #define SLICES_A_CALL 4
 #define MAX_STREAMS 32
 #define MAX_STREAMS_OF_USER 4
+
+/* What is asked for. */
+struct wish {
+	enum merge_selection selection;
+	enum merge_form form;
+};
+
+static const struct {
+	const char *name;
+	enum merge_selection selection;
+} selections[] = {
+	{ "ok", MERGE_OK },
+	{ "errors", MERGE_ERRORS },
+};
 
 struct results {
 	struct door *door;
@@ -26,8 +41,7 @@ struct results {
 	struct merge *merge;
 	struct loop_timer *again; /* the merge works on in the next turn */
 	struct exchange *exchange;
-	struct merge_shard *shards;
-	size_t shard_count;
+	struct outcomes_shards shards;
 };
 
 static void free_results(void *own)
@@ -40,9 +54,7 @@ static void free_results(void *own)
 	*link = results->next;
 	loop_timer_free(results->again);
 	merge_free(results->merge);
-	for (size_t i = 0; i < results->shard_count; i++)
-		free((char *)results->shards[i].why);
-	free(results->shards);
+	outcomes_shards_release(&results->shards);
 	free(results);
 }
 
@@ -70,17 +82,6 @@ static int64_t produce_results(char *bytes, size_t size, void *context)
 	return 0;
 }
 
-static void note_shard(const struct shard *shard, void *context)
-{
-	struct results *results = context;
-
-	if (shard->state != SHARD_COLLECTED)
-		return;
-	results->shards = xreallocarray(results->shards, results->shard_count + 1, sizeof(*results->shards));
-	results->shards[results->shard_count++] =
-		(struct merge_shard){ .number = shard->number, .why = xstrdup(shard->refusal) };
-}
-
 /* Each stream holds open files and a scratch file of some bytes a request, so there are not too many. */
 static bool may_stream(struct visit *visit)
 {
@@ -98,8 +99,36 @@ static bool may_stream(struct visit *visit)
 	return false;
 }
 
-static void stream_results(struct visit *visit, const struct job *job, enum merge_selection selection)
+static void answer_nothing(struct visit *visit)
 {
+	visit->is_answered = true;
+	exchange_reply(visit->exchange, 200, PROTOCOL_JSONL, "", 0);
+}
+
+/* Whether a job's rows are not known yet, or never will be: its lines were wrong, or it was cancelled first. */
+static bool may_lack_rows(struct door *door, const struct job *job)
+{
+	int64_t shards = 0;
+
+	if (job->state != JOB_ACCEPTED && job->state != JOB_FAILED && job->state != JOB_CANCELLED)
+		return false;
+	return !store_shard_count(door->parts.store, job->id, &shards, NULL) && !shards;
+}
+
+/* Whether it is known of an ended job, without looking, that none of its rows is asked for. */
+static bool is_nothing(const struct job *job, enum merge_selection selection)
+{
+	return (selection == MERGE_OK && !job->counts.ok) ||
+	       (selection == MERGE_ERRORS && job->counts.ok == job->counts.total);
+}
+
+static void stream_results(struct visit *visit, const struct job *job, const struct wish *wish)
+{
+	const struct merge_plan plan = {
+		.selection = wish->selection,
+		.form = wish->form,
+		.rest = outcomes_rest_of(job->state),
+	};
 	struct door *door = visit->door;
 	struct results *results;
 	struct error err = { 0 };
@@ -116,10 +145,13 @@ static void stream_results(struct visit *visit, const struct job *job, enum merg
 	visit->own_free = free_results;
 	results->exchange = visit->exchange;
 	results->again = loop_timer_new(door->parts.loop, on_again, results);
-	r = store_shard_list(door->parts.store, job->id, 0, INT32_MAX, note_shard, results);
+	r = outcomes_shards_load(&results->shards, door->parts.store, job->id);
 	if (!r)
-		r = merge_new(door->parts.vault, job, results->shards, results->shard_count, selection,
-			      job->state == JOB_CANCELLED, !job_is_ended(job->state), &results->merge, &err);
+		r = merge_new(door->parts.vault, job, &results->shards, &plan, &results->merge, &err);
+	if (r == -ENOENT && may_lack_rows(door, job)) {
+		answer_nothing(visit);
+		return;
+	}
 	if (r) {
 		visit_error(visit, 500, NULL, NULL, "The results cannot be read.");
 		return;
@@ -134,40 +166,55 @@ static void answer_file(struct visit *visit, int64_t file)
 	auto_free char *id = xasprintf(PROTOCOL_FILE_PREFIX "%" PRId64, file);
 	auto_store_file found = { 0 };
 
-	if (file && visit_find_file(visit, id, &found))
-		visit_error(visit, 404, NULL, NULL, "The result file %s was deleted or has expired.", id);
-	else if (file)
+	if (visit_find_file(visit, id, &found))
+		visit_error(visit, 410, NULL, NULL, "The result file %s was deleted or has expired.", id);
+	else
 		visit_file_bytes(visit, file, PROTOCOL_JSONL);
-	if (file)
-		return;
-	visit->is_answered = true;
-	exchange_reply(visit->exchange, 200, PROTOCOL_JSONL, "", 0);
+}
+
+/* Reads what is asked for; false when it is answered with an error. */
+static bool read_wish(struct visit *visit, struct wish *ret_wish)
+{
+	const char *only = exchange_query(visit->exchange, "only");
+	const char *form = exchange_query(visit->exchange, "form");
+	struct wish wish = { only ? 0 : MERGE_ALL, only ? MERGE_LINES : MERGE_COMBINED };
+
+	for (size_t i = 0; only && i < ARRAY_SIZE(selections); i++)
+		if (strcmp(only, selections[i].name) == 0)
+			wish.selection = selections[i].selection;
+	if (!wish.selection) {
+		visit_error(visit, 400, "invalid_value", "only", "Invalid 'only': it must be 'ok' or 'errors'.");
+		return false;
+	}
+	if (form && strcmp(form, "lines") != 0 && strcmp(form, "combined") != 0) {
+		visit_error(visit, 400, "invalid_value", "form", "Invalid 'form': it must be 'lines' or 'combined'.");
+		return false;
+	}
+	if (form)
+		wish.form = strcmp(form, "lines") == 0 ? MERGE_LINES : MERGE_COMBINED;
+	*ret_wish = wish;
+	return true;
 }
 
 void batches_results(struct visit *visit)
 {
-	const char *only = exchange_query(visit->exchange, "only");
-	bool is_ok = only && strcmp(only, "ok") == 0;
-	bool is_errors = only && strcmp(only, "errors") == 0;
-	enum merge_selection selection = is_ok ? MERGE_OK : is_errors ? MERGE_ERRORS : MERGE_ALL;
 	auto_job job = { 0 };
+	struct wish wish;
+	int64_t file = 0;
 
-	if (visit_job(visit, &job))
+	if (visit_job(visit, &job) || !read_wish(visit, &wish))
 		return;
-	if (only && !is_ok && !is_errors) {
-		visit_error(visit, 400, "invalid_value", "only", "Invalid 'only': it must be 'ok' or 'errors'.");
-		return;
-	}
 	if (!job_is_ended(job.state) && !visit_query_flag(visit, "partial")) {
 		visit_error(visit, 409, PROTOCOL_CODE_NOT_FINISHED, NULL, "Job %" PRId64 " is not finished: %s.", job.id,
 			    job_state_name(job.state));
 		return;
 	}
-	/* Before its rows are known, and where nothing was ever sent, there is nothing. */
-	if (job.state == JOB_FAILED || job.state == JOB_ACCEPTED || !job.counts.total)
-		answer_file(visit, 0);
-	else if (job_is_ended(job.state) && only)
-		answer_file(visit, is_ok ? job.output_file : job.error_file);
+	if (job_is_ended(job.state) && wish.form == MERGE_LINES && wish.selection != MERGE_ALL)
+		file = wish.selection == MERGE_OK ? job.output_file : job.error_file;
+	if (file)
+		answer_file(visit, file);
+	else if (job_is_ended(job.state) && is_nothing(&job, wish.selection))
+		answer_nothing(visit);
 	else
-		stream_results(visit, &job, selection);
+		stream_results(visit, &job, &wish);
 }

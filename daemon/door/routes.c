@@ -10,6 +10,8 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
+#include "daemon/door/accept.h"
+#include "daemon/door/decode.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
@@ -29,6 +31,7 @@ static const struct route routes[] = {
 	{ "GET",    "/v1/batches",           NULL, BODY_NONE, false, NULL, NULL, NULL, batches_list },
 	{ "GET",    "/v1/batches/*",         NULL, BODY_NONE, false, NULL, NULL, NULL, batches_get },
 	{ "POST",   "/v1/batches/*/cancel",  NULL, BODY_NONE, false, NULL, NULL, NULL, batches_cancel },
+	{ "POST",   "/v1/batches/*/retry",   NULL, BODY_NONE, false, NULL, NULL, NULL, batches_retry },
 	{ "GET",    "/v1/batches/*/results", NULL, BODY_NONE, false, NULL, NULL, NULL, batches_results },
 	{ "GET",    "/v1/batches/*/events",  NULL, BODY_NONE, false, NULL, NULL, NULL, events_get },
 	{ "POST",   "/v1/files",             NULL, BODY_FORM, false, files_upload_begin, NULL, files_upload_part, files_upload },
@@ -281,6 +284,15 @@ static int find_operators(struct door *door, struct error *err)
 	return 0;
 }
 
+void door_free(struct door *door)
+{
+	if (!door)
+		return;
+	decode_stop(door);
+	accept_forget(door);
+	free(door);
+}
+
 int door_new(const struct door_parts *parts, struct door **ret_door, struct error *err)
 {
 	struct door *door = xcalloc(1, sizeof(*door));
@@ -289,6 +301,7 @@ int door_new(const struct door_parts *parts, struct door **ret_door, struct erro
 	door->parts = *parts;
 	door->started_at = loop_now_ms(parts->loop);
 	door->committed_seq = store_event_newest(parts->store);
+	decode_start(door);
 	r = find_operators(door, err);
 	if (r) {
 		door_free(door);

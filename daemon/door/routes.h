@@ -1,6 +1,7 @@
 /*
  * The front door: a table from (method, path) to functions, who is asking, and what every call has
- * in common. What a request means is in batches.c, files.c, submit.c, events.c and service.c.
+ * in common. What a request means is in the files of those functions: batches.c, submit.c, retry.c,
+ * results.c, events.c, files.c and service.c.
  */
 #ifndef BATCHD_DOOR_ROUTES_H
 #define BATCHD_DOOR_ROUTES_H

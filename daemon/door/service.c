@@ -2,12 +2,16 @@
 #include <json-c/json.h>
 #include <unistd.h>
 
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/server.h"
 #include "daemon/io/spool.h"
 #include "daemon/io/store.h"
+#include "daemon/model/load.h"
+#include "daemon/model/price.h"
 #include "daemon/work/provider.h"
 
 static struct json_object *jobs_object(const struct visit *visit)
@@ -19,6 +23,52 @@ static struct json_object *jobs_object(const struct visit *visit)
 	for (unsigned i = 0; i < JOB_STATE_COUNT; i++)
 		json_object_object_add(jobs, job_state_name((enum job_state)i), json_object_new_int64(counts[i]));
 	return jobs;
+}
+
+static struct json_object *limits_object(const struct provider *provider)
+{
+	struct json_object *object = json_object_new_object();
+	struct load_limits limits;
+
+	provider_limits(provider, &limits);
+	json_object_object_add(object, "max_requests", json_object_new_int64(limits.max_requests));
+	json_object_object_add(object, "max_bytes", json_object_new_int64(limits.max_bytes));
+	json_object_object_add(object, "max_inputs", json_object_new_int64(limits.max_inputs));
+	json_object_object_add(object, "max_tokens", json_object_new_int64(limits.max_tokens));
+	json_object_object_add(object, "bytes_per_token", json_object_new_int64(limits.bytes_per_token));
+	return object;
+}
+
+/* "50%", "12.5%", out of parts of 10,000. */
+static struct json_object *percent_object(int64_t parts)
+{
+	auto_free char *number = price_show(parts * (PRICE_UNIT / 100));
+	auto_free char *text = xasprintf("%s%%", number);
+
+	return json_object_new_string(text);
+}
+
+static struct json_object *price_object(int64_t price)
+{
+	auto_free char *text = price_show(price);
+
+	return json_object_new_string(text);
+}
+
+static struct json_object *models_object(const struct config *config)
+{
+	struct json_object *models = json_object_new_array();
+
+	for (size_t i = 0; i < config->model_count; i++) {
+		const struct config_model *model = &config->models[i];
+		struct json_object *object = json_object_new_object();
+
+		json_object_object_add(object, "name", json_text(model->name));
+		json_object_object_add(object, "input_price", price_object(model->input_price));
+		json_object_object_add(object, "output_price", price_object(model->output_price));
+		json_object_array_add(models, object);
+	}
+	return models;
 }
 
 static struct json_object *provider_object(const struct visit *visit, struct provider *provider)
@@ -34,6 +84,8 @@ static struct json_object *provider_object(const struct visit *visit, struct pro
 	json_object_object_add(object, "is_paused", json_object_new_boolean(is_paused));
 	json_object_object_add(object, "why", is_paused ? json_text(provider->paused_why) : NULL);
 	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
+	json_object_object_add(object, "limits", limits_object(provider));
+	json_object_object_add(object, "batch_discount", percent_object(provider->config->batch_discount));
 	return object;
 }
 
@@ -60,6 +112,8 @@ void service_daemon(struct visit *visit)
 	json_object_object_add(object, "state_folder", json_text(spool_folder(parts->spool)));
 	json_object_object_add(object, "jobs", jobs_object(visit));
 	json_object_object_add(object, "providers", providers);
+	json_object_object_add(object, "currency", json_text(parts->config->currency));
+	json_object_object_add(object, "models", models_object(parts->config));
 	json_object_object_add(object, "disk_free_bytes", json_object_new_int64(spool_free_bytes(parts->spool)));
 	json_object_object_add(object, "you", you);
 	visit_json(visit, 200, object);

@@ -11,6 +11,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
+#include "daemon/base/unpack.h"
 #include "daemon/base/utf8.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
@@ -241,6 +242,22 @@ static void refuse_room(struct visit *visit)
 		    "There is no room for it on the disk of the state folder; nothing of it is kept.");
 }
 
+/* Whether its Content-Encoding, if it has one, is undone here. */
+static bool is_encoding_known(struct visit *visit)
+{
+	const char *encoding = exchange_header(visit->exchange, "Content-Encoding");
+	bool may_be_packed = visit->route->body == BODY_STREAM;
+	enum unpack_form form;
+
+	if (!encoding || (may_be_packed && unpack_form_parse(encoding, &form) == 0))
+		return true;
+	if (may_be_packed)
+		exchange_add_header(visit->exchange, "Accept-Encoding", "gzip, zstd");
+	visit_error(visit, 415, NULL, NULL, "The Content-Encoding '%.100s' is not understood here%s.", encoding,
+		    may_be_packed ? "; gzip and zstd are" : "");
+	return false;
+}
+
 bool visit_may_store(struct visit *visit)
 {
 	const struct door_parts *parts = &visit->door->parts;
@@ -252,8 +269,8 @@ bool visit_may_store(struct visit *visit)
 	if (why)
 		visit_error(visit, status, status == 507 ? PROTOCOL_CODE_DISK : PROTOCOL_CODE_DRAINING, NULL,
 			    "Nothing is accepted: %s.", why);
-	else if (exchange_header(visit->exchange, "Content-Encoding"))
-		visit_error(visit, 415, NULL, NULL, "A Content-Encoding is not understood here.");
+	else if (!is_encoding_known(visit))
+		return false;
 	else if (length > parts->config->max_file + FORM_ROOM)
 		refuse_size(visit);
 	else if (length > 0 && free_bytes >= 0 && free_bytes - length < parts->config->min_free)

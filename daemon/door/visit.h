@@ -15,6 +15,8 @@
 #include "daemon/door/routes.h"
 #include "daemon/model/job.h"
 
+struct decoder;
+struct loop_timer;
 struct route;
 struct server_part;
 struct store_file;
@@ -30,6 +32,8 @@ struct door {
 	int64_t committed_seq; /* events up to here are on disk */
 	struct visit *followers; /* visits that stream events, linked by next_follower */
 	struct remembered *remembered; /* creates whose answer was not delivered */
+	struct decoder *decoders; /* bodies that come packed, those with work in front */
+	struct loop_timer *decode_timer;
 	struct results *results; /* streams of results under way */
 	size_t json_bytes; /* of JSON bodies that are being received, all together */
 };
@@ -98,7 +102,7 @@ bool visit_query_flag(const struct visit *visit, const char *name);
 
 /* Why nothing is accepted, and the status that says so; NULL while all is well. */
 const char *door_refusal(const struct door *door, int *ret_status);
-/* Whether this body is accepted now; if not, the reply (413, 415, 503, 507) is given. */
+/* Whether this body is accepted now; if not, the reply (413, 415, 503, 507) is given. Packed ones are where bodies are streamed. */
 bool visit_may_store(struct visit *visit);
 /* Appends to what is being received. On any failure the reply is given and the writer dropped, with what it wrote. */
 void visit_write(struct visit *visit, struct vault_writer **writer, const char *data, size_t size);
@@ -113,6 +117,13 @@ struct json_object *batch_object(struct door *door, const struct job *job, bool 
 /* A client's JSON, strictly parsed; NULL when it is none (or null). */
 struct json_object *json_parse(const char *text, size_t size);
 
+/* An object that is put at the end of its scope. */
+static inline void cleanup_json(struct json_object **object)
+{
+	json_object_put(*object);
+}
+#define auto_json __attribute__((cleanup(cleanup_json))) struct json_object
+
 /* json-c's constructors with NULL, or 0, as null. */
 struct json_object *json_text(const char *text);
 struct json_object *json_seconds(int64_t ms);
@@ -124,6 +135,7 @@ void batches_create(struct visit *visit);
 void batches_list(struct visit *visit);
 void batches_get(struct visit *visit);
 void batches_cancel(struct visit *visit);
+void batches_retry(struct visit *visit);
 void batches_results(struct visit *visit);
 void submit_begin(struct visit *visit);
 void submit_data(struct visit *visit, const char *data, size_t size);
@@ -144,27 +156,5 @@ void events_wake(struct door *door, int64_t job);
 
 /* Answers with the bytes of a file, whole or as Range asks. */
 void visit_file_bytes(struct visit *visit, int64_t file, const char *content_type);
-
-/* What createBatch and the one-call submit share: the parameters of a job, checked; strings are owned. */
-struct job_wish {
-	char *endpoint, *window, *metadata, *file_name, *provider;
-	int64_t output_expires_s;
-	bool is_default_provider; /* none was asked for: another default makes no other submission */
-};
-void job_wish_release(struct job_wish *wish);
-/* Whether the Idempotency-Key, if there is one, has a length that is allowed. Replies the error and returns -EINVAL. */
-int wish_key(struct visit *visit);
-/* Checks metadata: an object of strings within the documented limits. Replies the error and returns -EINVAL. */
-int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_wish *wish);
-int wish_endpoint(struct visit *visit, const char *endpoint, struct job_wish *wish);
-int wish_window(struct visit *visit, const char *window, struct job_wish *wish);
-int wish_provider(struct visit *visit, const char *provider, struct job_wish *wish);
-
-/*
- * The end of both: looks the Idempotency-Key up (digest covers wish and input), adds the job, replies. file 0: the bytes of
- * writer become the input first.
- */
-void wish_accept(struct visit *visit, const struct job_wish *wish, int64_t file, struct vault_writer *writer,
-		 const uint8_t input_digest[32]);
 
 #endif

@@ -1,10 +1,8 @@
 #include "daemon/io/config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <ini.h>
 
@@ -12,9 +10,10 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/io/config_keys.h"
+#include "daemon/model/price.h"
 
-#define MAX_NAME   32   /* characters of a provider's name */
-#define MAX_SECRET 4096 /* bytes of an API key */
+#define MAX_NAME  32  /* characters of a provider's name */
+#define MAX_MODEL 128 /* of a model's */
 
 /* One reading of one file. */
 struct parse {
@@ -26,6 +25,7 @@ struct parse {
 	int *key_lines; /* where the section gave each key; 0: not yet */
 	int daemon_line;
 	int provider_lines[CONFIG_MAX_PROVIDERS];
+	int model_lines[CONFIG_MAX_MODELS];
 	int line;
 	int read_error;     /* errno of reading the file, or 0 */
 	struct error error; /* the first thing that is wrong, always at line */
@@ -36,8 +36,9 @@ static bool has_failed(const struct parse *parse)
 	return parse->error.code != 0;
 }
 
-static int open_daemon(struct parse *parse)
+static int open_daemon(struct parse *parse, const char *name)
 {
+	(void)name;
 	if (parse->daemon_line)
 		return error_set(&parse->error, -EINVAL,
 				 "[daemon] stands here twice (first at line %d)",
@@ -78,6 +79,53 @@ static int open_provider(struct parse *parse, const char *name)
 	return 0;
 }
 
+static bool is_model_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *letter = name; *letter; letter++)
+		if (*letter <= ' ' || *letter > '~')
+			return false;
+	return length > 0 && length <= MAX_MODEL;
+}
+
+static int open_model(struct parse *parse, const char *name)
+{
+	struct config *config = parse->config;
+	struct config_model *model;
+
+	if (!is_model_name(name))
+		return error_set(&parse->error, -EINVAL,
+				 "[model NAME] takes a name of 1 to %d printable characters without blanks",
+				 MAX_MODEL);
+	for (size_t i = 0; i < config->model_count; i++)
+		if (strcmp(config->models[i].name, name) == 0)
+			return error_set(&parse->error, -EINVAL, "[model %s] stands here twice (first at line %d)",
+					 name, parse->model_lines[i]);
+	if (config->model_count == CONFIG_MAX_MODELS)
+		return error_set(&parse->error, -EINVAL, "more than %d models", CONFIG_MAX_MODELS);
+	config->models = xreallocarray(config->models, config->model_count + 1, sizeof(*config->models));
+	parse->model_lines[config->model_count] = parse->line;
+	model = &config->models[config->model_count++];
+	*model = (struct config_model){.name = xstrdup(name)};
+	config_keys_preset(CONFIG_MODEL, model);
+	parse->section = CONFIG_MODEL;
+	parse->target = model;
+	return 0;
+}
+
+/* clang-format off */
+static const struct {
+	const char *word;
+	bool has_name;
+	int (*open)(struct parse *parse, const char *name);
+} sections[] = {
+	{ "daemon",   false, open_daemon },
+	{ "provider", true,  open_provider },
+	{ "model",    true,  open_model },
+};
+/* clang-format on */
+
 /*
  * A section is read here and not left to inih, which cuts long names, ignores what stands behind
  * the bracket, and says nothing of a section without keys.
@@ -86,7 +134,8 @@ static int open_section(struct parse *parse, const char *line)
 {
 	size_t length = strcspn(line, "]");
 	auto_free char *name = xmemdup0(line + 1, length - 1);
-	const char *rest = name + strcspn(name, " \t");
+	size_t size = strcspn(name, " \t");
+	const char *rest = name + size + strspn(name + size, " \t");
 
 	if (line[length] == '\0')
 		return error_set(&parse->error, -EINVAL, "\"[\" without \"]\"");
@@ -94,12 +143,12 @@ static int open_section(struct parse *parse, const char *line)
 		return error_set(&parse->error, -EINVAL, "nothing may follow [%s] on its line",
 				 name);
 	memset(parse->key_lines, 0, config_key_count() * sizeof(*parse->key_lines));
-	if (strcmp(name, "daemon") == 0)
-		return open_daemon(parse);
-	if (rest == name + strlen("provider") && strncmp(name, "provider", strlen("provider")) == 0)
-		return open_provider(parse, rest + strspn(rest, " \t"));
+	for (size_t i = 0; i < ARRAY_SIZE(sections); i++)
+		if (strlen(sections[i].word) == size && strncmp(sections[i].word, name, size) == 0 &&
+		    (sections[i].has_name || !name[size]))
+			return sections[i].open(parse, rest);
 	return error_set(&parse->error, -EINVAL,
-			 "unknown section [%s] (there are [daemon] and [provider NAME])", name);
+			 "unknown section [%s] (there are [daemon], [provider NAME] and [model NAME])", name);
 }
 
 /* Moves one line without its newline into text, as far as it fits. false at the end of the file. */
@@ -173,9 +222,12 @@ static char *read_line(char *text, int capacity, void *context)
 static char *section_title(const struct parse *parse)
 {
 	const struct config_provider *provider = parse->target;
+	const struct config_model *model = parse->target;
+	const char *name = parse->section == CONFIG_PROVIDER ? provider->name :
+			   parse->section == CONFIG_MODEL    ? model->name :
+							       NULL;
 
-	return parse->section == CONFIG_PROVIDER ? xasprintf("[provider %s]", provider->name)
-						 : xstrdup("[daemon]");
+	return xasprintf("[%s%s%s]", config_section_name(parse->section), name ? " " : "", name ? name : "");
 }
 
 /* Called by inih for each key; the answer 0 makes it count this line as wrong. */
@@ -241,6 +293,18 @@ static int check_providers(struct parse *parse)
 	return 0;
 }
 
+static int check_models(struct parse *parse)
+{
+	const struct config *config = parse->config;
+
+	for (size_t i = 0; i < config->model_count; i++)
+		if (!config->models[i].input_price && !config->models[i].output_price)
+			return error_set(&parse->error, -EINVAL,
+					 "%s:%d: [model %s]: neither input_price nor output_price", parse->path,
+					 parse->model_lines[i], config->models[i].name);
+	return 0;
+}
+
 static int parse_file(struct parse *parse)
 {
 	int wrong_line = ini_parse_stream(read_line, parse, take_key, parse);
@@ -256,7 +320,7 @@ static int parse_file(struct parse *parse)
 	}
 	if (has_failed(parse))
 		return error_prefix(&parse->error, "%s:%d", parse->path, parse->line);
-	return check_providers(parse);
+	return check_providers(parse) ? parse->error.code : check_models(parse);
 }
 
 DEFINE_CLEANUP(struct config *, config_free)
@@ -288,6 +352,11 @@ void config_free(struct config *config)
 		config_keys_release(CONFIG_PROVIDER, &config->providers[i]);
 	}
 	free(config->providers);
+	for (size_t i = 0; i < config->model_count; i++) {
+		free(config->models[i].name);
+		config_keys_release(CONFIG_MODEL, &config->models[i]);
+	}
+	free(config->models);
 	config_keys_release(CONFIG_DAEMON, config);
 	free(config);
 }
@@ -300,112 +369,12 @@ const struct config_provider *config_provider_find(const struct config *config, 
 	return NULL;
 }
 
-/* The path of the key, and whether the service manager put the file there and protects it. */
-static char *find_secret(const char *key_file, bool *ret_is_credential)
+const struct config_model *config_model_find(const struct config *config, const char *name)
 {
-	const char *folder = getenv("CREDENTIALS_DIRECTORY");
-	size_t length = folder ? strlen(folder) : 0;
-
-	if (!strchr(key_file, '/')) {
-		*ret_is_credential = true;
-		return folder ? xasprintf("%s/%s", folder, key_file) : NULL;
-	}
-	*ret_is_credential = length && strncmp(key_file, folder, length) == 0 &&
-			     key_file[length] == '/' && !strchr(key_file + length + 1, '/');
-	return xstrdup(key_file);
-}
-
-static int open_secret(const char *path, bool is_credential, int *ret_fd, struct error *err)
-{
-	auto_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct stat status;
-
-	if (fd < 0 || fstat(fd, &status) < 0)
-		return error_set(err, -errno, "cannot open %s: %s", path, strerror(errno));
-	if (!S_ISREG(status.st_mode))
-		return error_set(err, -EINVAL, "%s is no regular file", path);
-	if (!is_credential && (status.st_mode & (S_IRWXG | S_IRWXO)))
-		return error_set(err, -EPERM, "%s is open to others than its owner; chmod 600 %s",
-				 path, path);
-	*ret_fd = take_fd(&fd);
-	return 0;
-}
-
-/* Fills secret with at most capacity bytes; *ret_size is how many there were, capacity for too
- * many. */
-static int read_secret(int fd, const char *path, char *secret, size_t capacity, size_t *ret_size,
-		       struct error *err)
-{
-	size_t size = 0;
-	ssize_t got = 1;
-
-	while (got > 0 && size < capacity) {
-		got = read(fd, secret + size, capacity - size);
-		if (got < 0)
-			return error_set(err, -errno, "cannot read %s: %s", path, strerror(errno));
-		size += (size_t)got;
-	}
-	*ret_size = size;
-	return 0;
-}
-
-static bool is_blank(char letter)
-{
-	return letter == ' ' || (letter >= '\t' && letter <= '\r');
-}
-
-/* The key without the blanks around it; the rest must be able to stand in a header. */
-static int trim_secret(const char *path, const char *secret, size_t size, char **ret_key,
-		       struct error *err)
-{
-	while (size && is_blank(secret[size - 1]))
-		size--;
-	while (size && is_blank(*secret)) {
-		secret++;
-		size--;
-	}
-	if (size == 0)
-		return error_set(err, -EINVAL, "%s is empty", path);
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)secret[i] < 0x20 || secret[i] == 0x7f)
-			return error_set(err, -EINVAL,
-					 "%s holds more than one line, or control characters",
-					 path);
-	*ret_key = xmemdup0(secret, size);
-	return 0;
-}
-
-int config_read_key(const struct config_provider *provider, char **ret_key, struct error *err)
-{
-	char secret[MAX_SECRET + 1];
-	auto_free char *path = NULL;
-	auto_close int fd = -1;
-	bool is_credential;
-	size_t size = 0;
-	int failed;
-
-	if (!provider->api_key_file) {
-		*ret_key = NULL;
-		return 0;
-	}
-	path = find_secret(provider->api_key_file, &is_credential);
-	if (!path)
-		return error_set(
-			err, -ENOENT,
-			"[provider %s] api_key_file: credential %s: the service manager gave us "
-			"none (a path has a slash in it)",
-			provider->name, provider->api_key_file);
-	failed = open_secret(path, is_credential, &fd, err);
-	if (!failed)
-		failed = read_secret(fd, path, secret, sizeof(secret), &size, err);
-	if (!failed && size > MAX_SECRET)
-		failed = error_set(err, -EINVAL, "%s is longer than %d bytes", path, MAX_SECRET);
-	if (!failed)
-		failed = trim_secret(path, secret, size, ret_key, err);
-	explicit_bzero(secret, sizeof(secret));
-	if (failed)
-		(void)error_prefix(err, "[provider %s] api_key_file", provider->name);
-	return failed;
+	for (size_t i = 0; i < config->model_count; i++)
+		if (price_name_fits(config->models[i].name, name))
+			return &config->models[i];
+	return NULL;
 }
 
 static bool is_plain_to_elsewhere(const struct config_provider *provider)

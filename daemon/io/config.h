@@ -14,6 +14,7 @@ struct error;
 
 #define CONFIG_DEFAULT_PATH "/etc/batchd/batchd.conf"
 #define CONFIG_MAX_PROVIDERS 64
+#define CONFIG_MAX_MODELS 256
 
 /* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
 struct config_provider {
@@ -34,9 +35,22 @@ struct config_provider {
 	int64_t stall_timeout; /* 1m */
 	int64_t max_requests;  /* 50000 */
 	int64_t max_bytes;     /* 200MB */
+	int64_t max_inputs;    /* 50000: embedding inputs of a batch */
+	int64_t max_tokens;    /* 0, no limit: estimated input tokens of a batch */
+	int64_t bytes_per_token; /* 4: of a request as sent, for the estimate */
 	int64_t max_attempts;  /* 3 */
+	int64_t probe_lost;    /* 1h: how long answers that should be there are looked for */
+	int64_t resend_lost;   /* 1%: of a shard's requests, in parts of 10,000 */
+	int64_t batch_discount; /* 50%: of the prices in [model NAME], in parts of 10,000 */
 	int64_t max_transfers; /* 4: uploads and downloads at once */
 	bool trust_list;       /* no */
+};
+
+/* A [model NAME] section: what a model costs, in millionths of the currency for a million tokens; 0: not known. */
+struct config_model {
+	char *name; /* "*" in it stands for any letters; the first section that fits a model counts */
+	int64_t input_price;
+	int64_t output_price;
 };
 
 /* The whole file. */
@@ -51,12 +65,16 @@ struct config {
 	int64_t min_free;	/* 256MB: less room than this on the state folder's disk stops acceptance */
 	struct config_provider *providers; /* in the order of the file; the first is the default */
 	size_t provider_count;
+	char *currency; /* USD: of the prices */
+	struct config_model *models; /* in the order of the file */
+	size_t model_count;
 };
 
 /*
  * Reads a file into a new config. Returns 0, or -ENOENT, -EACCES, ... of opening it, or -EINVAL
  * with a sentence: "/etc/batchd/batchd.conf:12: [provider openai] poll_first: \"5 parsecs\" is no duration (250ms, 5s, 2m, 1h)".
- * Unknown sections and keys, a key given twice, a provider without base_url, and no provider at all are errors.
+ * Unknown sections and keys, a key given twice, a provider without base_url, a model without a price, and no provider at all are
+ * errors.
  */
 int config_load(const char *path, struct config **ret_config, struct error *err);
 /* NULL is fine. */
@@ -64,6 +82,9 @@ void config_free(struct config *config);
 
 /* The section called name, the first one for NULL; NULL when there is none. */
 const struct config_provider *config_provider_find(const struct config *config, const char *name);
+
+/* The prices of a model; NULL when no section fits its name. */
+const struct config_model *config_model_find(const struct config *config, const char *name);
 
 /*
  * Reads the key of a provider: api_key_file as a path when it has a slash in it, else as a file of that name in

@@ -11,8 +11,10 @@
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
 #include "daemon/io/config.h"
+#include "daemon/model/price.h"
 
 #define MAX_CREDENTIAL 128 /* characters of a credential's name */
+#define MAX_CURRENCY   8   /* letters */
 
 struct unit {
 	const char *name;
@@ -29,7 +31,7 @@ struct measure {
 struct config_key {
 	enum config_section section;
 	const char *name;
-	size_t offset; /* of its member in struct config or struct config_provider */
+	size_t offset; /* of its member in the section's struct */
 	int (*set)(const struct config_key *key, const char *value, void *member,
 		   struct error *err);
 	const char *preset; /* NULL: none */
@@ -39,6 +41,7 @@ struct config_key {
 
 #define DAEMON(member)   CONFIG_DAEMON, #member, offsetof(struct config, member)
 #define PROVIDER(member) CONFIG_PROVIDER, #member, offsetof(struct config_provider, member)
+#define MODEL(member)    CONFIG_MODEL, #member, offsetof(struct config_model, member)
 #define KIB              INT64_C(1024)
 #define SECOND           INT64_C(1000)
 #define DAY              (24 * 3600 * SECOND)
@@ -112,6 +115,41 @@ static int set_amount(const struct config_key *key, const char *value, void *mem
 	return 0;
 }
 
+/* Parts of 10,000, from "1%", "0.05%" or "50 %". */
+static int set_percent(const struct config_key *key, const char *value, void *member,
+		       struct error *err)
+{
+	size_t digits = strspn(value, "0123456789");
+	size_t places = value[digits] == '.' ? strspn(value + digits + 1, "0123456789") : 0;
+	const char *rest = value + digits + (value[digits] == '.') + places;
+	int64_t parts = 0;
+
+	if (digits == 0 || digits > 3 || places > 2 || (value[digits] == '.' && places == 0) ||
+	    (strcmp(rest, "%") != 0 && strcmp(rest, " %") != 0))
+		return error_set(err, -EINVAL, "\"%s\" is no percentage (1%%, 0.05%%)", value);
+	for (size_t i = 0; i < digits; i++)
+		parts = parts * 10 + (value[i] - '0');
+	for (size_t i = 0; i < 2; i++)
+		parts = parts * 10 + (i < places ? value[digits + 1 + i] - '0' : 0);
+	if (parts < key->minimum || parts > key->maximum)
+		return error_set(err, -EINVAL, "\"%s\" is out of range (0%% to 100%%)", value);
+	*(int64_t *)member = parts;
+	return 0;
+}
+
+static int set_price(const struct config_key *key, const char *value, void *member,
+		     struct error *err)
+{
+	int failed = price_parse(value, member);
+
+	(void)key;
+	if (failed == -ERANGE)
+		return error_set(err, -EINVAL, "\"%s\" is out of range (0 to 1000000)", value);
+	if (failed)
+		return error_set(err, -EINVAL, "\"%s\" is no price (10, 0.15; at most six places)", value);
+	return 0;
+}
+
 static int set_switch(const struct config_key *key, const char *value, void *member,
 		      struct error *err)
 {
@@ -146,6 +184,16 @@ static int set_level(const struct config_key *key, const char *value, void *memb
 	if (log_level_parse(value, &level) < 0)
 		return error_set(err, -EINVAL,
 				 "\"%s\" is no level (error, warning, notice, info, debug)", value);
+	return set_text(key, value, member, err);
+}
+
+static int set_currency(const struct config_key *key, const char *value, void *member,
+			struct error *err)
+{
+	size_t length = strlen(value);
+
+	if (length > MAX_CURRENCY || strspn(value, CONFIG_LETTERS) != length)
+		return error_set(err, -EINVAL, "\"%s\" is not 1 to %d letters", value, MAX_CURRENCY);
 	return set_text(key, value, member, err);
 }
 
@@ -223,6 +271,7 @@ static const struct config_key keys[] = {
 	{ DAEMON(max_connections),	set_amount,	"1000",		&count,	1,	10000 },
 	{ DAEMON(max_connections_per_user), set_amount,	"250",		&count,	1,	10000 },
 	{ DAEMON(min_free),		set_amount,	"256MB",	&size,	0,	INT64_C(1000000000000) },
+	{ DAEMON(currency),		set_currency,	"USD",				NULL, 0, 0 },
 	{ PROVIDER(base_url),		set_base_url,	NULL,				NULL, 0, 0 },
 	{ PROVIDER(api_key_file),	set_key_file,	NULL,				NULL, 0, 0 },
 	{ PROVIDER(organization),	set_header,	NULL,				NULL, 0, 0 },
@@ -239,11 +288,33 @@ static const struct config_key keys[] = {
 	{ PROVIDER(stall_timeout),	set_amount,	"1m",		&duration, 1,	3600 * SECOND },
 	{ PROVIDER(max_requests),	set_amount,	"50000",	&count,	1,	50000 },
 	{ PROVIDER(max_bytes),		set_amount,	"200MB",	&size,	1,	INT64_C(10000000000) },
+	{ PROVIDER(max_inputs),		set_amount,	"50000",	&count,	1,	INT64_C(1000000000) },
+	{ PROVIDER(max_tokens),		set_amount,	"0",		&count,	0,	INT64_C(1000000000000) },
+	{ PROVIDER(bytes_per_token),	set_amount,	"4",		&count,	1,	1000 },
 	{ PROVIDER(max_attempts),	set_amount,	"3",		&count,	1,	100 },
+	{ PROVIDER(probe_lost),		set_amount,	"1h",		&duration, 0,	7 * DAY },
+	{ PROVIDER(resend_lost),	set_percent,	"1%",				NULL, 0, 10000 },
+	{ PROVIDER(batch_discount),	set_percent,	"50%",				NULL, 0, 10000 },
 	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
 	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
+	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
+	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };
 /* clang-format on */
+
+const char *config_section_name(enum config_section section)
+{
+	/* clang-format off */
+	static const char *const names[] = {
+		[CONFIG_NONE]     = "",
+		[CONFIG_DAEMON]   = "daemon",
+		[CONFIG_PROVIDER] = "provider",
+		[CONFIG_MODEL]    = "model",
+	};
+	/* clang-format on */
+
+	return names[section];
+}
 
 size_t config_key_count(void)
 {
@@ -273,13 +344,18 @@ void config_keys_preset(enum config_section section, void *target)
 			(void)config_key_set(&keys[i], keys[i].preset, target, NULL);
 }
 
+static bool is_text(const struct config_key *key)
+{
+	return key->set != set_amount && key->set != set_percent && key->set != set_price &&
+	       key->set != set_switch;
+}
+
 void config_keys_release(enum config_section section, void *target)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		void *member = (char *)target + keys[i].offset;
 
-		if (keys[i].section == section && keys[i].set != set_amount &&
-		    keys[i].set != set_switch)
+		if (keys[i].section == section && is_text(&keys[i]))
 			free(*(char **)member);
 	}
 }
@@ -293,8 +369,8 @@ void config_print_keys(FILE *out)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		(void)fprintf(out, "%s %s %s\n",
-			      keys[i].section == CONFIG_DAEMON ? "daemon" : "provider",
-			      keys[i].name, keys[i].preset ? keys[i].preset : "-");
+			      config_section_name(keys[i].section), keys[i].name,
+			      keys[i].preset ? keys[i].preset : "-");
 }
 
 int config_parse_duration(const char *text, int64_t *ret_ms)

@@ -12,9 +12,13 @@ struct config_key;
 struct error;
 
 /* What the names of providers and of credentials are made of. */
-#define CONFIG_NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define CONFIG_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define CONFIG_NAME_LETTERS CONFIG_LETTERS "0123456789._-"
 
-enum config_section { CONFIG_NONE, CONFIG_DAEMON, CONFIG_PROVIDER };
+enum config_section { CONFIG_NONE, CONFIG_DAEMON, CONFIG_PROVIDER, CONFIG_MODEL };
+
+/* "daemon", "provider", "model". */
+const char *config_section_name(enum config_section section);
 
 /* How many keys there are, in all sections. */
 size_t config_key_count(void);

@@ -66,6 +66,8 @@ struct http_request {
 	int64_t stall_timeout_ms;
 	size_t max_body;	   /* bytes of answer kept in memory; a longer one is HTTP_CUT. 0: 1 MiB */
 	int64_t range_from;	   /* > 0: asks for "Range: bytes=N-" */
+	const char *if_range;	   /* with it: "If-Range", the strong ETag that the rest must still be of; NULL: none */
+	bool is_raw;		   /* an encoded body is given as it came, and its reader undoes and checks it */
 };
 
 struct http_response {
@@ -80,14 +82,16 @@ struct http_response {
 	const char *request_id;	  /* x-request-id */
 	const char *accept_ranges;
 	const char *content_range;
-	/* Undone already. The library does not notice an encoded stream that is short while its
+	/* Undone already, unless is_raw. The library does not notice an encoded stream that is short while its
 	   Content-Length is right: where this is set, the reader checks that the content is whole. */
 	const char *content_encoding;
+	const char *etag;	  /* quotes, and W/ of a weak one, included */
 	int64_t content_length;	  /* -1 when absent */
 	const char *problem;	  /* for people when transport is not HTTP_ANSWERED; else NULL. No URL, no header in it */
 };
 
-/* Takes pieces of a 2xx answer's body as they come; content_encoding gzip is already undone.
+/* Takes pieces of a 2xx answer's body as they come; content_encoding gzip is already undone,
+   unless is_raw.
    response has status and headers. Returns 0, or -errno to abort. Bodies of other statuses stay in memory. */
 typedef int http_on_data(const struct http_response *response, const char *bytes, size_t size,
 			 void *context);

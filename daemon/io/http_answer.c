@@ -25,6 +25,7 @@ static const struct {
 	{ "accept-ranges",    offsetof(struct http_response, accept_ranges) },
 	{ "content-range",    offsetof(struct http_response, content_range) },
 	{ "content-encoding", offsetof(struct http_response, content_encoding) },
+	{ "etag",             offsetof(struct http_response, etag) },
 };
 /* clang-format on */
 

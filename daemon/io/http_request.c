@@ -114,6 +114,16 @@ static int apply_headers(const struct http_request *request, struct http_call *c
 		add_header(call, "Content-Type:");
 	else if (request->body && !has_header(request->headers, "Content-Type"))
 		add_header(call, "Content-Type: application/json");
+	/* Where the library is to undo nothing, it does not ask for anything either. */
+	if (request->is_raw)
+		add_header(call, "Accept-Encoding: identity");
+	if (request->range_from > 0 && request->if_range) {
+		auto_free char *header = xasprintf("If-Range: %s", request->if_range);
+
+		if (!is_one_line(header))
+			return -EINVAL;
+		add_header(call, header);
+	}
 	for (const char *const *header = request->headers; header && *header; header++) {
 		if (!is_one_line(*header))
 			return -EINVAL;
@@ -196,7 +206,7 @@ static int apply_texts(const struct http_request *request, const char *user_agen
 		{CURLOPT_USERAGENT, user_agent},
 		{CURLOPT_PROTOCOLS_STR, "http,https"},
 		/* Asks for the plain bytes, and undoes what a server encodes in spite of it. */
-		{CURLOPT_ACCEPT_ENCODING, "identity"},
+		{CURLOPT_ACCEPT_ENCODING, request->is_raw ? NULL : "identity"},
 		{CURLOPT_CAINFO, request->ca_file},
 		{CURLOPT_UNIX_SOCKET_PATH, request->unix_socket},
 		/* A proxy from the environment is not between us and a socket of this machine. */

@@ -10,20 +10,35 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 
-/* So many bytes are left to the page cache before they are pushed towards the disk. */
-#define FLUSH_WINDOW (8 << 20)
+/*
+ * Files are written in whole blocks: a page that is written in two parts costs twice, and the file
+ * system does much less for a large piece that begins at a multiple of its size.
+ */
+#define BLOCK ((size_t)32 << 10)
+/* Bytes go towards the disk in steps, and so many steps of all drafts together are on their way at most. */
+#define STEP	   (1 << 20)
+#define MAX_FLIGHTS 16
+
+/* A step on its way to the disk. */
+struct flight {
+	struct spool_draft *draft; /* NULL: none */
+	int64_t offset;
+};
 
 struct spool {
 	char *folder;
 	int folder_fd;
 	int lock_fd;
 	int64_t drafts; /* made so far: names under tmp/ */
+	struct flight flights[MAX_FLIGHTS];
+	unsigned oldest; /* the flight that is waited for next */
 };
 
 struct spool_draft {
@@ -31,8 +46,10 @@ struct spool_draft {
 	char *name; /* relative to the state folder */
 	int fd;
 	int64_t size;
-	int64_t pushed; /* bytes whose writing was begun */
-	int failure;	/* of a flush under way: the file can never be kept */
+	int64_t written;  /* whole blocks that the file has; the rest is in tail */
+	int64_t departed; /* whole steps whose writing to the disk was begun */
+	int failure;	  /* of a flight: the file can never be kept */
+	char *tail;	  /* of BLOCK bytes */
 };
 
 static int make_folder(struct spool *spool, const char *name, struct error *err)
@@ -168,11 +185,13 @@ int spool_draft_new(struct spool *spool, struct spool_draft **ret_draft, struct 
 	int code;
 
 	draft->spool = spool;
+	draft->tail = xmalloc(BLOCK);
 	draft->name = xasprintf("tmp/%" PRId64, ++spool->drafts);
 	draft->fd = openat(spool->folder_fd, draft->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (draft->fd < 0) {
 		code = error_set(err, -errno, "cannot make %s/%s: %s", spool->folder, draft->name,
 				 error_name(errno));
+		free(draft->tail);
 		free(draft->name);
 		free(draft);
 		return code;
@@ -182,75 +201,113 @@ int spool_draft_new(struct spool *spool, struct spool_draft **ret_draft, struct 
 }
 
 /*
- * Begins to write the newest window, and waits for the one before it, so that dirty pages stay few. The wait may be told of an error
- * that fsync(2) then would not tell again, so it counts like one of fsync.
+ * The kernel tells an error of the disk once: who waits here may hear of it, and fsync(2) then would not. So it counts like one of
+ * fsync, for the draft that the bytes are of.
  */
-static int push(struct spool_draft *draft)
+static void sync_step(struct spool_draft *draft, int64_t offset, unsigned flags)
 {
-	const unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-	int64_t before = draft->pushed - FLUSH_WINDOW;
-
-	if (draft->size - draft->pushed < FLUSH_WINDOW)
-		return 0;
-	if (sync_file_range(draft->fd, draft->pushed, draft->size - draft->pushed, SYNC_FILE_RANGE_WRITE) < 0)
-		draft->failure = -errno;
-	if (before >= 0 && sync_file_range(draft->fd, before, FLUSH_WINDOW, wait) < 0)
-		draft->failure = -errno;
+	if (sync_file_range(draft->fd, offset, STEP, flags) == 0 || draft->failure)
+		return;
 	/* A file system without it flushes at the end alone. */
-	if (draft->failure == -ENOSYS || draft->failure == -EINVAL || draft->failure == -ESPIPE)
-		draft->failure = 0;
-	draft->pushed = draft->size;
-	return draft->failure;
+	if (errno != ENOSYS && errno != EINVAL && errno != ESPIPE)
+		draft->failure = -errno;
 }
 
-int spool_draft_write(struct spool_draft *draft, const void *bytes, size_t size, struct error *err)
+/*
+ * Begins to write each whole step. When too many are on their way, the oldest is waited for, whichever
+ * draft it is of: it has nearly arrived, so the loop is hardly held up, and those that commit beside never find a long queue
+ * before them.
+ */
+static void depart(struct spool_draft *draft)
 {
-	const char *at = bytes;
-	int r;
+	const unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+	struct spool *spool = draft->spool;
 
-	while (size) {
-		ssize_t written = pwrite(draft->fd, at, size, draft->size);
+	while (draft->written - draft->departed >= STEP) {
+		struct flight *flight = &spool->flights[spool->oldest];
+
+		if (flight->draft)
+			sync_step(flight->draft, flight->offset, wait);
+		*flight = (struct flight){ .draft = draft, .offset = draft->departed };
+		sync_step(draft, draft->departed, SYNC_FILE_RANGE_WRITE);
+		draft->departed += STEP;
+		spool->oldest = (spool->oldest + 1) % MAX_FLIGHTS;
+	}
+}
+
+static void forget_flights(const struct spool_draft *draft)
+{
+	for (size_t i = 0; i < MAX_FLIGHTS; i++)
+		if (draft->spool->flights[i].draft == draft)
+			draft->spool->flights[i].draft = NULL;
+}
+
+/* Writes the pieces, one behind the other, behind what is written. */
+static int write_pieces(struct spool_draft *draft, struct iovec *pieces, size_t count)
+{
+	int64_t offset = draft->written;
+
+	for (size_t i = 0; i < count;) {
+		ssize_t written = pwritev(draft->fd, pieces + i, (int)(count - i), offset);
 
 		if (written < 0 && errno == EINTR)
 			continue;
 		if (written <= 0)
-			return error_set(err, written ? -errno : -EIO, "cannot write %s/%s: %s",
-					 draft->spool->folder, draft->name,
-					 error_name(written ? errno : EIO));
-		at += written;
-		size -= (size_t)written;
-		draft->size += written;
+			return written ? -errno : -EIO;
+		offset += written;
+		for (; i < count && (size_t)written >= pieces[i].iov_len; i++)
+			written -= (ssize_t)pieces[i].iov_len;
+		if (written) {
+			pieces[i].iov_base = (char *)pieces[i].iov_base + written;
+			pieces[i].iov_len -= (size_t)written;
+		}
 	}
-	r = push(draft);
+	return 0;
+}
+
+/* Writes what makes whole blocks, and keeps the rest until more comes. */
+static int write_blocks(struct spool_draft *draft, const char *bytes, size_t size)
+{
+	size_t held = (size_t)(draft->size - draft->written);
+	size_t missing = held ? BLOCK - held : 0;
+	size_t first = size < missing ? size : missing;
+	size_t whole = (size - first) / BLOCK * BLOCK;
+	struct iovec pieces[2];
+	size_t count = 0;
+	int r;
+
+	memcpy(draft->tail + held, bytes, first);
+	if (held && first == missing)
+		pieces[count++] = (struct iovec){ .iov_base = draft->tail, .iov_len = BLOCK };
+	if (whole)
+		pieces[count++] = (struct iovec){ .iov_base = (void *)(uintptr_t)(bytes + first), .iov_len = whole };
+	draft->size += (int64_t)size;
+	if (!count && held)
+		return 0;
+	r = write_pieces(draft, pieces, count);
 	if (r)
-		return error_set(err, r, "cannot flush %s/%s: %s", draft->spool->folder, draft->name, error_name(r));
+		return r;
+	draft->written = draft->size / (int64_t)BLOCK * (int64_t)BLOCK;
+	memcpy(draft->tail, bytes + first + whole, size - first - whole);
+	return 0;
+}
+
+int spool_draft_write(struct spool_draft *draft, const void *bytes, size_t size, struct error *err)
+{
+	int r = size ? write_blocks(draft, bytes, size) : 0;
+
+	if (r)
+		return error_set(err, r, "cannot write %s/%s: %s", draft->spool->folder, draft->name, error_name(r));
+	depart(draft);
+	if (draft->failure)
+		return error_set(err, draft->failure, "cannot flush %s/%s: %s", draft->spool->folder, draft->name,
+				 error_name(draft->failure));
 	return 0;
 }
 
 int64_t spool_draft_size(const struct spool_draft *draft)
 {
 	return draft->size;
-}
-
-int64_t spool_draft_read(struct spool_draft *draft, int64_t offset, void *bytes, size_t size)
-{
-	char *at = bytes;
-	size_t left = size;
-
-	while (left) {
-		ssize_t got = pread(draft->fd, at, left, offset);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return -errno;
-		if (!got)
-			break;
-		at += got;
-		offset += got;
-		left -= (size_t)got;
-	}
-	return (int64_t)(size - left);
 }
 
 /* The folder that place lies in, made if it is a job's and the first file comes. */
@@ -272,6 +329,14 @@ static int prepare_folder(struct spool *spool, const char *place, char **ret_fol
 	return 0;
 }
 
+/* The last bytes, which make no whole block. */
+static int write_tail(struct spool_draft *draft)
+{
+	struct iovec piece = { .iov_base = draft->tail, .iov_len = (size_t)(draft->size - draft->written) };
+
+	return piece.iov_len ? write_pieces(draft, &piece, 1) : 0;
+}
+
 static int settle(struct spool_draft *draft, const char *place)
 {
 	auto_free char *folder = NULL;
@@ -280,6 +345,9 @@ static int settle(struct spool_draft *draft, const char *place)
 
 	if (draft->failure)
 		return draft->failure;
+	r = write_tail(draft);
+	if (r)
+		return r;
 	if (fsync(draft->fd) < 0)
 		return -errno;
 	r = prepare_folder(draft->spool, place, &folder);
@@ -304,10 +372,12 @@ void spool_draft_discard(struct spool_draft *draft)
 {
 	if (!draft)
 		return;
+	forget_flights(draft);
 	/* After a rename the name is gone already. */
 	(void)unlinkat(draft->spool->folder_fd, draft->name, 0);
 	if (draft->fd >= 0)
 		(void)close(draft->fd);
+	free(draft->tail);
 	free(draft->name);
 	free(draft);
 }

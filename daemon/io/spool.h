@@ -40,8 +40,6 @@ int spool_draft_new(struct spool *spool, struct spool_draft **ret_draft, struct 
 /* Appends; what was written long enough ago is already on its way to the disk, so that the flush at the end is short. */
 int spool_draft_write(struct spool_draft *draft, const void *bytes, size_t size, struct error *err);
 int64_t spool_draft_size(const struct spool_draft *draft);
-/* Reads back what was written; as pread(2), but never short except at the end. */
-int64_t spool_draft_read(struct spool_draft *draft, int64_t offset, void *bytes, size_t size);
 /*
  * Flushes, renames to place (a file that is there is replaced), flushes the folder, and frees
  * the draft, also on failure, when nothing stands in the place that was not there before. The job's folder is made as needed.

@@ -93,9 +93,35 @@ int store_shard_live(struct store *store, const char *provider, int64_t since, s
 /* Shards a provider has work of: UPLOADED with an intent, or CREATED. */
 int store_shard_in_flight(struct store *store, const char *provider, int64_t *ret_count);
 
+/* Tokens of a model that a job used, as its answers tell, and those estimated for what was sent. */
+struct store_usage {
+	const char *model;
+	int64_t requests; /* in answers that count */
+	int64_t input_tokens, output_tokens;
+};
+/* What the collected shards of a job used, a model at a time, by name. */
+int store_shard_usage(struct store *store, int64_t job,
+		      void (*visit)(const struct store_usage *usage, void *context), void *context);
+/*
+ * The first shard of a job that is CUT and due after after, of this model, url and attempt, whose upload did not fail yet, and with
+ * redone up to most_redone; -ENOENT when there is none.
+ */
+int store_shard_waiting(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
+			int64_t most_redone, int64_t after, struct shard *ret_shard);
+/*
+ * Shards of a job, of this model and url and of attempt at most, that go on by themselves: neither ended, nor waiting for a person, nor
+ * CUT and due after after.
+ */
+int store_shard_busy(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
+		     int64_t after, int64_t *ret_count);
+/* Shards of a job that are FETCHED and not due at all: held until a person has spoken. */
+int store_shard_held(struct store *store, int64_t job, int64_t *ret_count);
+/* Gives them a person's word and makes them due at now. */
+void store_shard_speak(struct store *store, int64_t job, enum shard_word word, int64_t now);
+
 /* Why the first shard of a job that waits does so; NULL when none says. The caller frees. */
 char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number);
-/* Makes all shards of a job that have a due time, or are UNCERTAIN, due at now. */
+/* Makes all shards of a job that have a due time, or wait for a person, due at now. */
 void store_shard_poke(struct store *store, int64_t job, int64_t now);
 
 /* --- what is due --- */
@@ -175,6 +201,21 @@ int64_t store_event_last(struct store *store, int64_t job);
 
 /* Number of the last event of all jobs; 0: none. */
 int64_t store_event_newest(struct store *store);
+
+/* --- digest: a job's failures by what they say --- */
+struct store_digest {
+	const char *code;
+	const char *gist;   /* the message without what differs from one to the next: with code, it tells them apart */
+	const char *sample; /* one message as it came */
+	int64_t count;
+	int64_t rows[8]; /* the first few, from 0, ascending */
+	size_t row_count;
+};
+/* Adds to what the job has of this code and gist. Beyond most distinct ones it adds to that of code "" and gist "". */
+void store_digest_add(struct store *store, int64_t job, const struct store_digest *digest, size_t most);
+/* Most frequent first. */
+int store_digest_list(struct store *store, int64_t job, size_t limit,
+		      void (*visit)(const struct store_digest *digest, void *context), void *context);
 
 /* --- idempotency keys --- */
 void store_key_add(struct store *store, int64_t uid, const char *key, const uint8_t digest[32], int64_t job,

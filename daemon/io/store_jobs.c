@@ -10,6 +10,10 @@
 	{                                                                                          \
 		offsetof(struct type, member), STORE_INTEGER                                       \
 	}
+#define BOOL(type, member)                                                                         \
+	{                                                                                          \
+		offsetof(struct type, member), STORE_BOOL                                          \
+	}
 #define TEXT(type, member)                                                                         \
 	{                                                                                          \
 		offsetof(struct type, member), STORE_TEXT                                          \
@@ -28,6 +32,9 @@ static const struct store_field job_fields[] = {
 	INTEGER(job, completed_at), INTEGER(job, failed_at), INTEGER(job, expired_at),
 	INTEGER(job, cancelling_at), INTEGER(job, cancelled_at),
 	INTEGER(job, due_at), INTEGER(job, tries), TEXT(job, why),
+	INTEGER(job, counts.lost), INTEGER(job, counts.invalid), INTEGER(job, counts.resent),
+	INTEGER(job, counts.twice), TEXT(job, labels), TEXT(job, model), BOOL(job, skips_invalid),
+	BOOL(job, is_wrapped), BOOL(job, has_line_ids), INTEGER(job, max_attempts), INTEGER(job, retry_of),
 };
 
 static const struct store_field shard_fields[] = {
@@ -38,10 +45,16 @@ static const struct store_field shard_fields[] = {
 	INTEGER(shard, intended_at), INTEGER(shard, absent_at), TEXT(shard, batch_id),
 	TEXT(shard, remote_status), INTEGER(shard, remote_completed), INTEGER(shard, remote_failed),
 	TEXT(shard, remote_output), TEXT(shard, remote_error),
-	{ offsetof(struct shard, is_cancel_sent), STORE_BOOL },
+	BOOL(shard, is_cancel_sent),
 	INTEGER(shard, uploaded_at), INTEGER(shard, batch_created_at), INTEGER(shard, ended_at),
 	INTEGER(shard, due_at), INTEGER(shard, tries), INTEGER(shard, polls),
-	INTEGER(shard, redone), TEXT(shard, refusal), TEXT(shard, why),
+	INTEGER(shard, redone), TEXT(shard, refusal), TEXT(shard, why), TEXT(shard, refusal_code),
+	INTEGER(shard, inputs), INTEGER(shard, tokens), INTEGER(shard, word),
+	INTEGER(shard, tally.ok), INTEGER(shard, tally.failed), INTEGER(shard, tally.cancelled),
+	INTEGER(shard, tally.expired), INTEGER(shard, tally.missing), INTEGER(shard, tally.lost),
+	INTEGER(shard, tally.again), INTEGER(shard, tally.resent), INTEGER(shard, tally.twice),
+	INTEGER(shard, tally.unknown), INTEGER(shard, tally.unreadable),
+	INTEGER(shard, tally.input_tokens), INTEGER(shard, tally.output_tokens),
 };
 /* clang-format on */
 
@@ -315,6 +328,65 @@ int store_shard_in_flight(struct store *store, const char *provider, int64_t *re
 		return -EIO;
 	store_sql_bind_text(statement, 1, provider);
 	return read_row(store, statement, 1, &ret_count);
+}
+
+int store_shard_waiting(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
+			int64_t most_redone, int64_t after, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_WAITING);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	store_sql_bind_text(statement, 2, model);
+	store_sql_bind_text(statement, 3, url);
+	(void)sqlite3_bind_int64(statement, 4, attempt);
+	(void)sqlite3_bind_int64(statement, 5, most_redone);
+	(void)sqlite3_bind_int64(statement, 6, after);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	read_shard(statement, ret_shard);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
+int store_shard_busy(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
+		     int64_t after, int64_t *ret_count)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_BUSY);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	store_sql_bind_text(statement, 2, model);
+	store_sql_bind_text(statement, 3, url);
+	(void)sqlite3_bind_int64(statement, 4, attempt);
+	(void)sqlite3_bind_int64(statement, 5, after);
+	return read_row(store, statement, 1, &ret_count);
+}
+
+int store_shard_held(struct store *store, int64_t job, int64_t *ret_count)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_HELD);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	return read_row(store, statement, 1, &ret_count);
+}
+
+void store_shard_speak(struct store *store, int64_t job, enum shard_word word, int64_t now)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_SHARD_SPEAK);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	(void)sqlite3_bind_int64(statement, 2, word);
+	(void)sqlite3_bind_int64(statement, 3, now);
+	store_sql_run(store, statement);
 }
 
 char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number)

@@ -7,25 +7,32 @@
 	"state, uid, input_file, output_file, error_file, endpoint, window, metadata, file_name, " \
 	"provider, errors, errors_total, output_expires_s, total, ok, failed, cancelled, expired, " \
 	"missing, created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, " \
-	"cancelling_at, cancelled_at, due_at, tries, why"
+	"cancelling_at, cancelled_at, due_at, tries, why, lost, invalid, resent, twice, labels, "   \
+	"model, skips_invalid, is_wrapped, has_line_ids, max_attempts, retry_of"
 #define JOB_VALUES                                                                                 \
 	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
-	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31"
+	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, "     \
+	"?38, ?39, ?40, ?41, ?42"
 #define SHARD_COLUMNS                                                                              \
 	"job, number, state, model, url, requests, bytes, attempt, marker, provider_file, "        \
 	"intended_at, absent_at, batch_id, remote_status, remote_completed, remote_failed, "       \
 	"remote_output, remote_error, is_cancel_sent, uploaded_at, batch_created_at, ended_at, "   \
-	"due_at, tries, polls, redone, refusal, why"
+	"due_at, tries, polls, redone, refusal, why, refusal_code, inputs, tokens, word, ok, "      \
+	"failed, cancelled, expired, missing, lost, again, resent, twice, unknown, unreadable, "   \
+	"input_tokens, output_tokens"
 #define SHARD_VALUES                                                                               \
 	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
-	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29"
+	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, "     \
+	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46"
 #define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted"
 #define FILE_LIST_WHERE                                                                            \
 	"WHERE is_deleted = 0 AND (?2 IS NULL OR purpose = ?2) AND (expires_at = 0 OR expires_at > ?4) "
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
-#define SHARD_UNCERTAIN_STATE "6"
+/* Those that wait for a person: uncertain ones, and fetched ones that nothing will wake. */
+#define SHARD_HELD "(state = 4 AND due_at = 0)"
+#define SHARD_WAITS_FOR_PERSON "(state = 6 OR " SHARD_HELD ")"
 /* States whose step moves a whole file: upload and fetch. */
 #define SHARD_TRANSFER_STATES "(0, 3)"
 
@@ -69,10 +76,20 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
 				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) "
 				"AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1",
+	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens) FROM shard "
+			    "WHERE job = ?1 AND state = 5 GROUP BY model HAVING sum(input_tokens + output_tokens) > 0 "
+			    "ORDER BY model",
+	[SQL_SHARD_WAITING] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 0 AND model = ?2 "
+			      "AND url = ?3 AND attempt = ?4 AND redone <= ?5 AND due_at > ?6 AND tries = 0 "
+			      "ORDER BY number LIMIT 1",
+	[SQL_SHARD_BUSY]    = "SELECT count(*) FROM shard WHERE job = ?1 AND model = ?2 AND url = ?3 AND attempt <= ?4 "
+			      "AND due_at > 0 AND state NOT IN " SHARD_ENDED_STATES " AND (state <> 0 OR due_at <= ?5)",
+	[SQL_SHARD_HELD]  = "SELECT count(*) FROM shard WHERE job = ?1 AND " SHARD_HELD,
+	[SQL_SHARD_SPEAK] = "UPDATE shard SET word = ?2, due_at = ?3 WHERE job = ?1 AND " SHARD_HELD,
 	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
 			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY number LIMIT 1",
 	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2 "
-			     "WHERE job = ?1 AND (due_at > ?2 OR state = " SHARD_UNCERTAIN_STATE ")",
+			     "WHERE job = ?1 AND (due_at > ?2 OR " SHARD_WAITS_FOR_PERSON ")",
 
 	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
 			     "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
@@ -114,6 +131,13 @@ static const char *const statements[SQL_COUNT] = {
 			   "WHERE job = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
 	[SQL_EVENT_NEWEST] = "SELECT max(seq) FROM event",
 	[SQL_EVENT_LAST] = "SELECT max(seq) FROM event WHERE job = ?1",
+
+	[SQL_DIGEST_GET]   = "SELECT sample, count, rows FROM digest WHERE job = ?1 AND code = ?2 AND gist = ?3",
+	[SQL_DIGEST_COUNT] = "SELECT count(*) FROM digest WHERE job = ?1",
+	[SQL_DIGEST_PUT]   = "INSERT INTO digest (job, code, gist, sample, count, rows) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+			     "ON CONFLICT (job, code, gist) DO UPDATE SET count = excluded.count, rows = excluded.rows",
+	[SQL_DIGEST_LIST]  = "SELECT code, gist, sample, count, rows FROM digest WHERE job = ?1 "
+			     "ORDER BY count DESC, code, gist LIMIT ?2",
 
 	[SQL_KEY_ADD] = "INSERT INTO idempotency (uid, name, digest, job, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
 	[SQL_KEY_GET] = "SELECT digest, job FROM idempotency WHERE uid = ?1 AND name = ?2",
@@ -182,6 +206,40 @@ static const char *const migrations[] = {
 	"  job INTEGER NOT NULL, created_at INTEGER NOT NULL, PRIMARY KEY (uid, name)) STRICT, WITHOUT ROWID;"
 	"CREATE TABLE provider (name TEXT PRIMARY KEY, list_failed_at INTEGER NOT NULL,"
 	"  list_seen_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;",
+	/* 1 -> 2: every request accounted for: what was found in results, and what was chosen at submit. */
+	"ALTER TABLE job ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN invalid INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN twice INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN labels TEXT;"
+	"ALTER TABLE job ADD COLUMN model TEXT;"
+	"ALTER TABLE job ADD COLUMN skips_invalid INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN is_wrapped INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN has_line_ids INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN max_attempts INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN retry_of INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN refusal_code TEXT;"
+	"ALTER TABLE shard ADD COLUMN inputs INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN word INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN ok INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN failed INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN cancelled INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN expired INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN missing INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN again INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN resent INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN twice INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN unknown INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;"
+	/* The failures of a job by what they say: sample is the first message of those that differ in numbers alone, rows the first few. */
+	"CREATE TABLE digest ("
+	"  job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, code TEXT NOT NULL, gist TEXT NOT NULL,"
+	"  sample TEXT NOT NULL, count INTEGER NOT NULL, rows TEXT NOT NULL,"
+	"  PRIMARY KEY (job, code, gist)) STRICT, WITHOUT ROWID;",
 };
 /* clang-format on */
 

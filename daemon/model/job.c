@@ -42,7 +42,7 @@ static const unsigned job_arrows[JOB_STATE_COUNT] = {
 };
 
 static const unsigned shard_arrows[SHARD_STATE_COUNT] = {
-	[SHARD_CUT]       = TO(SHARD_UPLOADED) | TO(SHARD_ENDED) | TO(SHARD_CANCELLED),
+	[SHARD_CUT]       = TO(SHARD_UPLOADED) | TO(SHARD_ENDED) | TO(SHARD_DROPPED) | TO(SHARD_CANCELLED),
 	[SHARD_UPLOADED]  = TO(SHARD_CREATED) | TO(SHARD_ENDED) | TO(SHARD_UNCERTAIN) | TO(SHARD_CANCELLED) |
 			    TO(SHARD_DROPPED),
 	[SHARD_CREATED]   = TO(SHARD_ENDED) | TO(SHARD_DROPPED),
@@ -122,6 +122,8 @@ void job_release(struct job *job)
 	free(job->provider);
 	free(job->errors);
 	free(job->why);
+	free(job->labels);
+	free(job->model);
 	*job = (struct job){ 0 };
 }
 
@@ -136,6 +138,7 @@ void shard_release(struct shard *shard)
 	free(shard->remote_output);
 	free(shard->remote_error);
 	free(shard->refusal);
+	free(shard->refusal_code);
 	free(shard->why);
 	*shard = (struct shard){ 0 };
 }

@@ -18,6 +18,8 @@
  *	RUNNING	   -> EXPIRED	  [merge]	past its own deadline (not set by anything yet)
  *
  *	CUT	   -> UPLOADED	  [upload]	the provider has the rows as a file
+ *	CUT	   -> DROPPED	  [upload]	too large for the provider: its halves are new shards
+ *	CUT	   -> DROPPED	  [collect]	it waited for more rows to be tried again: a new shard has both
  *	CUT	   -> ENDED	  [upload]	the provider refused its file for good: its rows fail
  *	CUT	   -> CANCELLED	  [upload]	the job was cancelled before anything was sent
  *	UPLOADED   -> CREATED	  [create]	the provider has a batch for the file: made, or found after doubt
@@ -29,6 +31,8 @@
  *	CREATED	   -> DROPPED	  [poll]	it did no work there and may do better: its rows went to a new shard
  *	ENDED	   -> FETCHED	  [fetch]	both result files are on disk
  *	FETCHED	   -> COLLECTED	  [collect]	every row has its outcome; rows to try again have a new shard
+ *	(begin)	   -> FETCHED	  [cut]		rows that no batch could hold: they are refused without being sent
+ *	(begin)	   -> COLLECTED	  [intake]	lines that are wrong, where the job goes on without them
  *	UNCERTAIN  -> CREATED, CANCELLED  [a person; a cancel of the job is such a word]
  */
 #ifndef BATCHD_MODEL_JOB_H
@@ -71,6 +75,10 @@ struct job_counts {
 	int64_t cancelled;
 	int64_t expired;
 	int64_t missing; /* of the failed: those the provider gave no answer for */
+	int64_t lost;	 /* of the failed: those whose answers were made and cannot be had */
+	int64_t invalid; /* of the failed: lines that were wrong and were skipped */
+	int64_t resent;	 /* requests sent again though an answer may have been paid for already */
+	int64_t twice;	 /* answers beyond the first of a request; the first counts */
 };
 
 /* Times are Unix milliseconds; 0 where it did not happen. Strings are owned; NULL where absent. */
@@ -101,6 +109,32 @@ struct job {
 	int64_t due_at; /* when its next step may run; 0: it waits for its shards, or ended */
 	int64_t tries;	/* failures in a row of the step that is due */
 	char *why;	/* what it waits for */
+	char *labels;	/* JSON object of texts: for people to find it by */
+	char *model;	/* of wrapped lines that name none; NULL: each names its own */
+	bool skips_invalid; /* wrong lines fail alone */
+	bool is_wrapped;    /* a line is a bare body; endpoint is its url */
+	bool has_line_ids;  /* custom_id is "line-N", by the line's number from 1, whatever the line says */
+	int64_t max_attempts; /* of one request; 0: as the provider's section says */
+	int64_t retry_of;     /* the job whose requests without a success these are; 0: none */
+};
+
+/* What collect found in the results of a shard, as it ended. */
+struct shard_tally {
+	int64_t ok, failed, cancelled, expired; /* final outcomes */
+	int64_t missing, lost; /* of the failed */
+	int64_t again;	       /* rows that went to new shards */
+	int64_t resent;	       /* of those: rows whose answer may have been paid for */
+	int64_t twice;	       /* answers for a row that had one */
+	int64_t unknown;       /* answers to nobody */
+	int64_t unreadable;    /* lines that are no answer */
+	int64_t input_tokens, output_tokens; /* of all answers that count, told by the provider */
+};
+
+/* A person's word about answers that cannot be had. Numbers are on disk. */
+enum shard_word {
+	SHARD_WORD_NONE = 0,
+	SHARD_WORD_RESEND = 1, /* send those requests again, and pay again */
+	SHARD_WORD_ACCEPT = 2, /* go on without them */
 };
 
 struct shard {
@@ -125,6 +159,11 @@ struct shard {
 	char *remote_error;
 	bool is_cancel_sent;
 	char *refusal; /* the provider's words when it refused the shard for good; for its owner alone */
+	char *refusal_code; /* its error code, or ours; NULL: none */
+	int64_t inputs;	    /* embedding inputs */
+	int64_t tokens;	    /* of the input, estimated */
+	int64_t word;	    /* enum shard_word */
+	struct shard_tally tally;
 	int64_t uploaded_at;
 	int64_t batch_created_at;
 	int64_t ended_at;

@@ -24,7 +24,7 @@ enum record_kind {
    of fields count from the start of the line; sizes are bytes between the quotes. */
 struct record_row {
 	uint64_t offset; /* of the line, in the input */
-	uint64_t id_hash; /* hash_keyed of the decoded custom_id */
+	uint64_t id_hash; /* hash_keyed of the decoded custom_id; the line's number, from 1, where ids are made of that */
 	uint32_t length; /* of the line without its newline */
 	uint32_t wire_length; /* of the line as sent, newline included */
 	uint32_t id_at;
@@ -53,7 +53,8 @@ enum outcome_kind {
 	OUTCOME_EXPIRED = 4,   /* the batch expired before it ran, and no attempt is left */
 	OUTCOME_CANCELLED = 5, /* never ran: the job was cancelled */
 	OUTCOME_MISSING = 6,   /* the batch ended without an answer for it */
-	OUTCOME_REFUSED = 7,   /* the batch failed upstream; shard-N.batch says why */
+	OUTCOME_REFUSED = 7,   /* never ran: its shard was refused for good, whose refusal says why */
+	OUTCOME_LOST = 8,      /* its answer was made, in a file that cannot be had */
 };
 
 struct record_outcome {

@@ -39,6 +39,12 @@ static const struct rule rules[FIELDS] = {
 	[INPUT] = { "body.input", "input", ANY_KIND, NULL, false, SIZE_MAX },
 };
 
+/* Where the job knows better than the line. */
+static const struct rule made_id = { "custom_id", "custom_id", KIND(STRING), "a string", false,
+				     SIZE_MAX };
+static const struct rule given_model = { "body.model", "model", KIND(STRING), "a string", false,
+					 REQUEST_MAX_MODEL };
+
 static const char *const kind_names[] = {
 	[SCAN_OBJECT] = "an object", [SCAN_ARRAY] = "an array", [SCAN_STRING] = "a string",
 	[SCAN_NUMBER] = "a number",  [SCAN_TRUE] = "a boolean", [SCAN_FALSE] = "a boolean",
@@ -72,6 +78,7 @@ struct reading {
 	struct scan scan;
 	struct found found[FIELDS + 1];
 	uint32_t inputs;
+	size_t inside; /* behind the first brace */
 };
 
 static __attribute__((cold, format(printf, 4, 5))) int
@@ -140,12 +147,15 @@ static struct found *found_of(struct reading *reading, struct scan_span name, en
 static int read_body(struct reading *reading, struct found *found)
 {
 	struct scan *scan = &reading->scan;
-	size_t start = scan->at;
 	struct scan_span name;
+	size_t start;
 	int is_there;
 
 	if (scan_enter_object(scan))
 		return -EBADMSG;
+	start = scan->at - 1;
+	if (!reading->inside)
+		reading->inside = scan->at;
 	while ((is_there = scan_next_member(scan, &name)) > 0) {
 		struct found *member = found_of(reading, name, BODY_FIELDS, FIELDS);
 
@@ -167,6 +177,7 @@ static int read_line(struct reading *reading)
 
 	if (scan_enter_object(scan))
 		return -EBADMSG;
+	reading->inside = scan->at;
 	while ((is_there = scan_next_member(scan, &name)) > 0) {
 		struct found *member = found_of(reading, name, CUSTOM_ID, BODY_FIELDS);
 
@@ -228,52 +239,139 @@ static size_t endpoint_of(const char *line, struct scan_span url)
 	return index;
 }
 
-static int judge(const struct reading *reading, struct request_flaw *flaw)
+static int judge_method(const struct reading *reading, struct request_flaw *flaw)
 {
-	const struct found *found = reading->found;
 	char quoted[QUOTE_LIMIT + sizeof("...")];
-	size_t endpoint;
+	struct scan_span method = reading->found[METHOD].span;
 
-	for (enum field field = 0; field < FIELDS; field++)
-		if (judge_field(&rules[field], &found[field], flaw))
-			return -EBADMSG;
-	if (!scan_text_is(reading->line, found[METHOD].span, "POST"))
-		return flaw_set(flaw, "invalid_method", rules[METHOD].param,
-				"The method '%s' is not supported by the Batch API, only POST is.",
-				quote(reading->line, found[METHOD].span, quoted));
-	endpoint = endpoint_of(reading->line, found[URL].span);
+	if (scan_text_is(reading->line, method, "POST"))
+		return 0;
+	return flaw_set(flaw, "invalid_method", rules[METHOD].param,
+			"The method '%s' is not supported by the Batch API, only POST is.",
+			quote(reading->line, method, quoted));
+}
+
+/* The url stands somewhere in text. What is sent there must not be a stream. */
+static int judge_url(const struct reading *reading, const char *text, struct scan_span url,
+		     struct request_flaw *flaw)
+{
+	const struct found *stream = &reading->found[STREAM];
+	char quoted[QUOTE_LIMIT + sizeof("...")];
+	size_t endpoint = endpoint_of(text, url);
+
 	if (endpoint == ARRAY_SIZE(endpoints))
 		return flaw_set(flaw, "url_not_found", rules[URL].param,
 				"The provided url '%s' is not supported by the Batch API.",
-				quote(reading->line, found[URL].span, quoted));
-	if (found[STREAM].times && found[STREAM].kind == SCAN_TRUE)
+				quote(text, url, quoted));
+	if (stream->times && stream->kind == SCAN_TRUE)
 		return flaw_set(flaw, "streaming_unsupported", rules[STREAM].param,
 				"%s: Streaming is not supported in the Batch API.",
 				endpoints[endpoint].title);
 	return 0;
 }
 
+static bool has_members(const struct reading *reading)
+{
+	unsigned times = 0;
+
+	for (enum field field = BODY_FIELDS; field <= OTHER; field++)
+		times |= reading->found[field].times;
+	return times != 0;
+}
+
+static struct request request_of(const struct reading *reading)
+{
+	return (struct request){
+		.custom_id = reading->found[CUSTOM_ID].span,
+		.url = reading->found[URL].span,
+		.model = reading->found[MODEL].span,
+		.body = reading->found[BODY].span,
+		.inputs = reading->inputs,
+		.inside = reading->inside,
+	};
+}
+
+/* Checks the size, and begins. */
+static int begin(struct reading *reading, const char *line, size_t size, struct request_flaw *flaw)
+{
+	if (size > REQUEST_MAX_LINE)
+		return flaw_set(flaw, "invalid_value", NULL,
+				"The line has %zu bytes, and the longest allowed has %u.", size,
+				REQUEST_MAX_LINE);
+	*reading = (struct reading){.line = line};
+	scan_init(&reading->scan, line, size);
+	return 0;
+}
+
+static int parse(const char *line, size_t size, const struct rule *id_rule,
+		 struct request *ret_request, struct request_flaw *ret_flaw)
+{
+	struct reading reading;
+
+	if (begin(&reading, line, size, ret_flaw))
+		return -EBADMSG;
+	if (read_line(&reading))
+		return refuse_json(&reading.scan, ret_flaw);
+	if (judge_field(id_rule, &reading.found[CUSTOM_ID], ret_flaw))
+		return -EBADMSG;
+	for (enum field field = METHOD; field < FIELDS; field++)
+		if (judge_field(&rules[field], &reading.found[field], ret_flaw))
+			return -EBADMSG;
+	if (judge_method(&reading, ret_flaw) ||
+	    judge_url(&reading, line, reading.found[URL].span, ret_flaw))
+		return -EBADMSG;
+	*ret_request = request_of(&reading);
+	return 0;
+}
+
 int request_parse(const char *line, size_t size, struct request *ret_request,
 		  struct request_flaw *ret_flaw)
 {
-	struct reading reading = {.line = line};
+	return parse(line, size, &rules[CUSTOM_ID], ret_request, ret_flaw);
+}
 
-	if (size > REQUEST_MAX_LINE)
-		return flaw_set(ret_flaw, "invalid_value", NULL,
-				"The line has %zu bytes, and the longest allowed has %u.", size,
-				REQUEST_MAX_LINE);
-	scan_init(&reading.scan, line, size);
-	if (read_line(&reading))
-		return refuse_json(&reading.scan, ret_flaw);
-	if (judge(&reading, ret_flaw))
+int request_parse_numbered(const char *line, size_t size, struct request *ret_request,
+			   struct request_flaw *ret_flaw)
+{
+	return parse(line, size, &made_id, ret_request, ret_flaw);
+}
+
+int request_parse_body(const char *line, size_t size, const char *url, bool has_model,
+		       struct request *ret_request, struct request_flaw *ret_flaw)
+{
+	const struct rule *model_rule = has_model ? &given_model : &rules[MODEL];
+	struct reading reading;
+
+	if (begin(&reading, line, size, ret_flaw))
 		return -EBADMSG;
-	*ret_request = (struct request){
-		.custom_id = reading.found[CUSTOM_ID].span,
-		.url = reading.found[URL].span,
-		.model = reading.found[MODEL].span,
-		.body = reading.found[BODY].span,
-		.inputs = reading.inputs,
-	};
+	if (read_body(&reading, &reading.found[BODY]) || scan_end(&reading.scan))
+		return refuse_json(&reading.scan, ret_flaw);
+	if (!has_members(&reading))
+		return flaw_set(ret_flaw, "invalid_value", rules[BODY].param,
+				"Invalid 'body': it must not be empty.");
+	if (judge_field(model_rule, &reading.found[MODEL], ret_flaw))
+		return -EBADMSG;
+	for (enum field field = STREAM; field < FIELDS; field++)
+		if (judge_field(&rules[field], &reading.found[field], ret_flaw))
+			return -EBADMSG;
+	if (judge_url(&reading, url, (struct scan_span){.size = strlen(url)}, ret_flaw))
+		return -EBADMSG;
+	*ret_request = request_of(&reading);
+	return 0;
+}
+
+int request_find_id(const char *line, size_t size, struct scan_span *ret_id)
+{
+	struct reading reading = {.line = line};
+	const struct found *found = &reading.found[CUSTOM_ID];
+	struct request_flaw flaw;
+
+	scan_init(&reading.scan, line, size);
+	(void)read_line(&reading);
+	/* Of one whose value is the fault only the name was read. */
+	if (!found->span.at || judge_field(&rules[CUSTOM_ID], found, &flaw))
+		return -ENOENT;
+	*ret_id = found->span;
 	return 0;
 }
 

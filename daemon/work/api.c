@@ -11,8 +11,10 @@
 #include "daemon/io/http.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/api_words.h"
 
-#define ALL_CALLS 127
+#define ALL_CALLS 255
+#define BOTH_CONTENTS (API_CONTENT | API_CONTENT_REST)
 #define MAX_REDIRECTS 3
 #define MAX_LIST_BODY (16 << 20) /* a page of 100 batches with their errors */
 
@@ -29,10 +31,16 @@ struct api_request {
 	enum api_call call;
 	struct http_call *http;
 	int redirects;
+	int64_t from;
+	char *etag;
 	api_on_data *on_data;
 	api_on_done *on_done;
 	void *context;
 };
+
+/* Codes of the table that stand for all the words that mean them. */
+#define FULL "token_limit_exceeded"
+#define TOO_LARGE "too_large"
 
 /*
  * The first row that fits decides. A code of NULL fits any; a status range of 0..0 is for calls without a whole answer.
@@ -52,7 +60,8 @@ static const struct {
 	{ API_CREATE, HTTP_ABORTED,  0,   999, NULL, API_DOUBT },
 	{ ALL_CALLS,  HTTP_CUT,      0,   999, NULL, API_AGAIN },
 	{ ALL_CALLS,  HTTP_ABORTED,  0,   999, NULL, API_AGAIN },
-	{ API_CONTENT, HTTP_ANSWERED, 201, 299, NULL, API_AGAIN }, /* accepted, or a part: not the file */
+	{ API_CONTENT_REST, HTTP_ANSWERED, 206, 206, NULL, API_OK },
+	{ BOTH_CONTENTS, HTTP_ANSWERED, 201, 299, NULL, API_AGAIN }, /* accepted, or a part: not the file */
 	{ ALL_CALLS,  HTTP_ANSWERED, 200, 299, NULL, API_OK    },
 	{ ALL_CALLS,  HTTP_ANSWERED, 300, 399, NULL, API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "insufficient_quota",                  API_PAUSE },
@@ -61,7 +70,11 @@ static const struct {
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "organization_spend_limit_exceeded",   API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "project_spend_limit_exceeded",        API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "organization_usage_limit_exceeded",   API_PAUSE },
-	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "token_limit_exceeded",                API_FULL  },
+	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, FULL,                                  API_FULL  },
+	{ API_UPLOAD | API_CREATE, HTTP_ANSWERED, 400, 400, TOO_LARGE, API_TOO_LARGE },
+	{ API_UPLOAD | API_CREATE, HTTP_ANSWERED, 422, 422, TOO_LARGE, API_TOO_LARGE },
+	{ API_UPLOAD | API_CREATE, HTTP_ANSWERED, 413, 413, NULL, API_TOO_LARGE },
+	{ ALL_CALLS,  HTTP_ANSWERED, 413, 413, NULL, API_AGAIN }, /* of a call without a body: some proxy's word, not the provider's */
 	{ ALL_CALLS,  HTTP_ANSWERED, 401, 401, NULL, API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 402, 403, NULL, API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 407, 407, NULL, API_PAUSE }, /* the proxy wants a password */
@@ -75,6 +88,7 @@ static const struct {
 	{ API_CANCEL, HTTP_ANSWERED, 409, 409, NULL, API_REFUSED }, /* it has ended */
 	{ ALL_CALLS,  HTTP_ANSWERED, 408, 409, NULL, API_AGAIN },
 	{ ALL_CALLS,  HTTP_ANSWERED, 425, 425, NULL, API_AGAIN },
+	{ API_CONTENT_REST, HTTP_ANSWERED, 416, 416, NULL, API_AGAIN }, /* then from the start */
 	{ ALL_CALLS,  HTTP_ANSWERED, 429, 429, NULL, API_AGAIN },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, NULL, API_REFUSED },
 	{ ALL_CALLS,  HTTP_ANSWERED, 500, 599, NULL, API_AGAIN },
@@ -86,9 +100,11 @@ static const struct {
 enum api_verdict api_judge(enum api_call call, int transport, int status, const char *code,
 			   const char *message)
 {
-	/* Some servers tell a full queue by words alone. */
-	if (status >= 400 && status < 500 && message && strcasestr(message, "enqueued token"))
-		code = "token_limit_exceeded";
+	/* Some servers tell it by words alone. */
+	if (status >= 400 && status < 500 && api_says_full(code, message))
+		code = FULL;
+	else if (status >= 400 && status < 500 && api_says_too_large(code, message))
+		code = TOO_LARGE;
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++)
 		if ((rules[i].calls & call) && (int)rules[i].transport == transport &&
 		    status >= rules[i].first && status <= rules[i].last &&
@@ -117,6 +133,7 @@ static bool body_is_right(enum api_call call, const struct http_response *respon
 	case API_LIST:
 	case API_CANCEL:
 	case API_CONTENT:
+	case API_CONTENT_REST:
 	case API_DELETE:
 		break;
 	}
@@ -136,6 +153,12 @@ static char *describe(const struct http_response *response, const struct api_err
 	return xasprintf("HTTP %d: %s", response->status, refusal->message);
 }
 
+static void request_free(struct api_request *request)
+{
+	free(request->etag);
+	free(request);
+}
+
 static void finish(struct api_request *request, const struct http_response *response)
 {
 	struct api_error refusal = { 0 };
@@ -145,6 +168,7 @@ static void finish(struct api_request *request, const struct http_response *resp
 		.request_id = response->request_id,
 		.body = response->body,
 		.size = response->body_size,
+		.head = response,
 		.retry_after_ms = backoff_retry_after_ms(response->retry_after, response->retry_after_ms,
 							 request->api->now(request->api->context)),
 	};
@@ -164,7 +188,7 @@ static void finish(struct api_request *request, const struct http_response *resp
 	answer.words = words;
 	request->on_done(&answer, request->context);
 	api_error_release(&refusal);
-	free(request);
+	request_free(request);
 }
 
 static struct http_request prepare(struct api *api, const char *method, const char *url)
@@ -183,13 +207,24 @@ static struct http_request prepare(struct api *api, const char *method, const ch
 	};
 }
 
+/* A content is taken as it comes: whoever undoes what it is packed in also sees whether that is whole. */
+static struct http_request prepare_content(const struct api_request *request, struct api *api, const char *url)
+{
+	struct http_request what = prepare(api, "GET", url);
+
+	what.timeout_ms = 0;
+	what.is_raw = true;
+	what.range_from = request->from;
+	what.if_range = request->etag;
+	return what;
+}
+
 static int on_http_data(const struct http_response *response, const char *bytes, size_t size,
 			void *context)
 {
 	struct api_request *request = context;
 
-	(void)response;
-	return request->on_data(bytes, size, request->context);
+	return request->on_data(response, bytes, size, request->context);
 }
 
 static void on_http_done(const struct http_response *response, void *context)
@@ -200,20 +235,19 @@ static void on_http_done(const struct http_response *response, void *context)
 			response->status < 400 && response->location;
 
 	request->http = NULL;
-	if (request->call != API_CONTENT || !is_moved || request->redirects >= MAX_REDIRECTS) {
+	if (!(request->call & BOTH_CONTENTS) || !is_moved || request->redirects >= MAX_REDIRECTS) {
 		finish(request, response);
 		return;
 	}
 	/* Another host must not see the key, so it gets no header of ours at all. */
 	request->redirects++;
-	next = prepare(request->api, "GET", response->location);
+	next = prepare_content(request, request->api, response->location);
 	next.headers = NULL;
-	next.timeout_ms = 0;
 	request->http = http_start(request->api->http, &next, on_http_data, on_http_done, request);
 }
 
-static struct api_request *start(struct api *api, enum api_call call, const struct http_request *what,
-				 api_on_data *on_data, api_on_done *on_done, void *context)
+static struct api_request *request_new(struct api *api, enum api_call call, api_on_data *on_data,
+				       api_on_done *on_done, void *context)
 {
 	struct api_request *request = xcalloc(1, sizeof(*request));
 
@@ -222,7 +256,15 @@ static struct api_request *start(struct api *api, enum api_call call, const stru
 	request->on_data = on_data;
 	request->on_done = on_done;
 	request->context = context;
-	request->http = http_start(api->http, what, on_data ? on_http_data : NULL, on_http_done, request);
+	return request;
+}
+
+static struct api_request *start(struct api *api, enum api_call call, const struct http_request *what,
+				 api_on_done *on_done, void *context)
+{
+	struct api_request *request = request_new(api, call, NULL, on_done, context);
+
+	request->http = http_start(api->http, what, NULL, on_http_done, request);
 	return request;
 }
 
@@ -236,7 +278,7 @@ static struct api_request *start_simple(struct api *api, enum api_call call, con
 	free(path);
 	if (call == API_LIST || call == API_RETRIEVE)
 		what.max_body = MAX_LIST_BODY;
-	return start(api, call, &what, NULL, on_done, context);
+	return start(api, call, &what, on_done, context);
 }
 
 struct api *api_new(struct http *http, const struct config_provider *config, const char *key,
@@ -286,7 +328,7 @@ struct api_request *api_upload(struct api *api, const char *name, const struct h
 
 	what.fields = fields;
 	what.timeout_ms = 0;
-	return start(api, API_UPLOAD, &what, NULL, on_done, context);
+	return start(api, API_UPLOAD, &what, on_done, context);
 }
 
 struct api_request *api_create(struct api *api, const char *file_id, const char *endpoint,
@@ -307,7 +349,7 @@ struct api_request *api_create(struct api *api, const char *file_id, const char 
 	what.body = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
 								 JSON_C_TO_STRING_NOSLASHESCAPE);
 	what.body_size = strlen(what.body);
-	request = start(api, API_CREATE, &what, NULL, on_done, context);
+	request = start(api, API_CREATE, &what, on_done, context);
 	json_object_put(body);
 	return request;
 }
@@ -344,15 +386,20 @@ struct api_request *api_delete(struct api *api, const char *file_id, api_on_done
 	return start_simple(api, API_DELETE, "DELETE", xasprintf("/files/%s", id), on_done, context);
 }
 
-struct api_request *api_content(struct api *api, const char *file_id, api_on_data *on_data,
-				api_on_done *on_done, void *context)
+struct api_request *api_content(struct api *api, const char *file_id, int64_t from, const char *etag,
+				api_on_data *on_data, api_on_done *on_done, void *context)
 {
 	auto_free char *id = http_escape(file_id);
 	auto_free char *url = xasprintf("%s/files/%s/content", api->config->base_url, id);
-	struct http_request what = prepare(api, "GET", url);
+	struct api_request *request = request_new(api, from > 0 ? API_CONTENT_REST : API_CONTENT, on_data, on_done,
+						  context);
+	struct http_request what;
 
-	what.timeout_ms = 0;
-	return start(api, API_CONTENT, &what, on_data, on_done, context);
+	request->from = from;
+	request->etag = xstrdup(etag);
+	what = prepare_content(request, api, url);
+	request->http = http_start(api->http, &what, on_http_data, on_http_done, request);
+	return request;
 }
 
 void api_abort(struct api_request *request)
@@ -360,7 +407,7 @@ void api_abort(struct api_request *request)
 	if (!request)
 		return;
 	http_call_abort(request->http);
-	free(request);
+	request_free(request);
 }
 
 bool api_is_sent(const struct api_request *request)

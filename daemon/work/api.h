@@ -1,5 +1,5 @@
 /*
- * The provider's side: its URLs and bodies, and what an answer of theirs means. Every call ends in one of six verdicts, chosen by one
+ * The provider's side: its URLs and bodies, and what an answer of theirs means. Every call ends in one of eight verdicts, chosen by one
  * table from (call, how far it came, HTTP status, error code). Nothing is repeated here.
  */
 #ifndef BATCHD_WORK_API_H
@@ -13,6 +13,7 @@ struct api;
 struct config_provider;
 struct error;
 struct http;
+struct http_response;
 struct http_source;
 
 enum api_call {
@@ -23,6 +24,7 @@ enum api_call {
 	API_CANCEL = 16,
 	API_CONTENT = 32,
 	API_DELETE = 64,
+	API_CONTENT_REST = 128, /* content, from a byte on */
 };
 
 enum api_verdict {
@@ -31,6 +33,7 @@ enum api_verdict {
 	API_FULL,    /* the same, because the provider's queue for us is full */
 	API_DOUBT,   /* a create that may or may not have been done: look before anything else */
 	API_REFUSED, /* for good, by what was asked */
+	API_TOO_LARGE, /* refused for its size: a part of it may be taken */
 	API_GONE,    /* 404 or 410: what was asked for is not there */
 	API_PAUSE,   /* the account or the configuration is wrong: a person must act */
 };
@@ -44,12 +47,13 @@ struct api_answer {
 	const char *request_id; /* or NULL */
 	const char *body;	/* terminated */
 	size_t size;
+	const struct http_response *head; /* as it came, for whoever takes a content */
 };
 
 /* Runs once for every call that was not aborted; the answer dies after it. */
 typedef void api_on_done(const struct api_answer *answer, void *context);
-/* Takes pieces of a download in order. Returns 0 or -errno to stop. */
-typedef int api_on_data(const char *bytes, size_t size, void *context);
+/* Takes pieces of a download in order, packed if head->content_encoding says so. Returns 0 or -errno to stop. */
+typedef int api_on_data(const struct http_response *head, const char *bytes, size_t size, void *context);
 
 /* A call under way. */
 struct api_request;
@@ -72,11 +76,12 @@ struct api_request *api_list(struct api *api, const char *after, api_on_done *on
 struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_done *on_done, void *context);
 struct api_request *api_delete(struct api *api, const char *file_id, api_on_done *on_done, void *context);
 /*
- * GET /files/{id}/content, from the start. Follows up to three redirects, without the key (content alone may be elsewhere).
+ * GET /files/{id}/content. Follows up to three redirects, without the key (content alone may be elsewhere). from > 0: the rest from that
+ * byte on, if the file still has this strong etag; the answer is 206, or 200 and the whole file.
  * API_OK means that the whole body was delivered. on_data may have been called before another verdict.
  */
-struct api_request *api_content(struct api *api, const char *file_id, api_on_data *on_data, api_on_done *on_done,
-				void *context);
+struct api_request *api_content(struct api *api, const char *file_id, int64_t from, const char *etag,
+				api_on_data *on_data, api_on_done *on_done, void *context);
 /* Ends a call without its callback. NULL is fine. */
 void api_abort(struct api_request *request);
 /* Whether a byte of it may have left. */

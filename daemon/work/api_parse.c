@@ -1,6 +1,5 @@
 #include "daemon/work/api_parse.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -10,14 +9,15 @@
 #include <time.h>
 
 #include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/utf8.h"
+#include "daemon/work/api_words.h"
 
 #define MAX_DEPTH 64
-#define MAX_ID 4096   /* the longest seen in the field are 1.5 kB */
-#define MAX_WORDS 400 /* of a provider's message */
-#define MAX_CODE 64
+#define MAX_TREE ((size_t)1 << 20)   /* of a text of which a tree is made */
+#define MAX_GIST ((size_t)128 << 10) /* of a batch's members of interest: metadata of 16 texts is some 60 kB at most */
 
 static inline void cleanup_json(struct json_object **object)
 {
@@ -55,6 +55,11 @@ static const struct {
 
 /* Members that servers wrap an object in. */
 static const char *const wrappers[] = { "job", "data" };
+
+/* What is read of a batch; its errors are read apart, for there may be many. */
+static const char *const gist_members[] = {
+	"id", "status", "input_file_id", "output_file_id", "error_file_id", "created_at", "request_counts", "metadata",
+};
 /* clang-format on */
 
 static struct json_object *member(struct json_object *object, const char *name)
@@ -66,15 +71,18 @@ static struct json_object *member(struct json_object *object, const char *name)
 	return value;
 }
 
+/* A tree is made of short texts alone. */
 static struct json_object *parse(const char *json, size_t size)
 {
-	struct json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
-	struct json_object *object = NULL;
+	struct json_tokener *tokener;
+	struct json_object *object;
 
+	if (size > MAX_TREE)
+		return NULL;
+	tokener = json_tokener_new_ex(MAX_DEPTH);
 	if (!tokener)
 		abort();
-	if (size <= INT32_MAX)
-		object = json_tokener_parse_ex(tokener, json, (int)size);
+	object = json_tokener_parse_ex(tokener, json, (int)size);
 	if (object && json_tokener_get_error(tokener) != json_tokener_success) {
 		json_object_put(object);
 		object = NULL;
@@ -92,7 +100,7 @@ static char *text_of(struct json_object *object, const char *name)
 	if (!json_object_is_type(value, json_type_string) && !json_object_is_type(value, json_type_int))
 		return NULL;
 	text = json_object_get_string(value);
-	if (!text || !*text || strlen(text) > MAX_ID || !utf8_is_valid(text))
+	if (!text || !*text || strlen(text) > API_MAX_ID || !utf8_is_valid(text))
 		return NULL;
 	return xstrdup(text);
 }
@@ -108,18 +116,11 @@ static int64_t integer_of(struct json_object *object, const char *name)
 	return number >= 0 ? number : -1;
 }
 
-/* A code is a word; it goes to the journal, where nobody's sentences may stand (G8). */
 static char *code_of(struct json_object *object, const char *name)
 {
 	auto_free char *text = text_of(object, name);
-	size_t size = text ? strlen(text) : 0;
 
-	if (!size || size > MAX_CODE)
-		return NULL;
-	for (size_t i = 0; i < size; i++)
-		if (!isalnum((unsigned char)text[i]) && !strchr("_-.:/", text[i]))
-			return NULL;
-	return take(text);
+	return api_code(text);
 }
 
 static int64_t time_of_number(double number)
@@ -138,6 +139,7 @@ static int64_t time_of_text(const char *text)
 	struct tm parts = { 0 };
 	const char *rest = strptime(text, "%Y-%m-%d", &parts);
 	int hours = 0, minutes = 0;
+	int64_t seconds;
 	char *end;
 	double number;
 
@@ -163,7 +165,8 @@ static int64_t time_of_text(const char *text)
 	} else if (*rest != 'Z' && *rest != 'z') {
 		return 0;
 	}
-	return ((int64_t)timegm(&parts) - hours * 3600 - minutes * 60) * 1000;
+	seconds = (int64_t)timegm(&parts) - hours * 3600 - minutes * 60;
+	return seconds > 0 ? seconds * 1000 : 0;
 }
 
 /* Seconds, milliseconds (13 digits), floats, any of these as text, or ISO 8601 text. */
@@ -178,62 +181,111 @@ static int64_t time_of(struct json_object *object, const char *name)
 	return time_of_number(json_object_get_double(value));
 }
 
-/* Sentences go into JSON and the store, which hold UTF-8: of any other text only the ASCII is kept. */
-static char *words(const char *text, size_t size)
-{
-	char *copy;
+/* --- a batch: its few members of interest are cut out by the scanner, and a tree is made of those alone --- */
 
-	while (size && isspace((unsigned char)*text)) {
-		text++;
-		size--;
-	}
-	if (size > MAX_WORDS) {
-		size = MAX_WORDS;
-		/* Not in mid-character. */
-		while (size && ((unsigned char)text[size] & 0xc0) == 0x80)
-			size--;
-	}
-	copy = xmemdup0(text, size);
-	if (utf8_is_valid(copy))
-		return copy;
-	for (char *at = copy; *at; at++)
-		if ((unsigned char)*at >= 0x80)
-			*at = '?';
-	return copy;
+/* What is of interest in an object that may be a batch, or have one in it. */
+struct gist {
+	struct buffer text;	 /* an object of the members of interest, as they were written */
+	struct scan_span errors; /* where that member stands; size 0: nowhere */
+	struct scan_span inner[ARRAY_SIZE(wrappers)];
+};
+
+static bool is_in_gist(const char *json, struct scan_span name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(gist_members); i++)
+		if (scan_text_is(json, name, gist_members[i]))
+			return true;
+	return false;
 }
 
-static char *words_of(struct json_object *value)
+static void note_member(struct gist *gist, const char *json, struct scan_span name, enum scan_kind kind,
+			struct scan_span value)
 {
-	const char *text = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
-
-	return *text ? words(text, strlen(text)) : NULL;
-}
-
-/* errors: {"data": [...]}, an array of objects or of strings, one object, a string, null. */
-static void read_errors(struct json_object *errors, struct api_batch *batch)
-{
-	struct json_object *list = member(errors, "data") ? member(errors, "data") : errors;
-	struct json_object *first = list;
-
-	if (json_object_is_type(list, json_type_array)) {
-		batch->error_count = (int64_t)json_object_array_length(list);
-		first = batch->error_count ? json_object_array_get_idx(list, 0) : NULL;
+	if (is_in_gist(json, name) && gist->text.size + name.size + value.size <= MAX_GIST) {
+		buffer_add_text(&gist->text, gist->text.size > 1 ? ",\"" : "\"");
+		buffer_add(&gist->text, json + name.at, name.size);
+		buffer_add_text(&gist->text, "\":");
+		buffer_add(&gist->text, json + value.at, value.size);
 	}
-	batch->error_code = code_of(first, "code");
-	batch->error_param = text_of(first, "param");
-	batch->error_message = words_of(json_object_is_type(first, json_type_object) ? member(first, "message") :
-										       first);
-	if (!batch->error_count && (batch->error_code || batch->error_message))
-		batch->error_count = 1;
+	if (scan_text_is(json, name, "errors"))
+		gist->errors = value;
+	for (size_t i = 0; i < ARRAY_SIZE(wrappers); i++)
+		if (kind == SCAN_OBJECT && scan_text_is(json, name, wrappers[i]))
+			gist->inner[i] = value;
 }
 
-static void read_batch(struct json_object *object, struct api_batch *batch)
+/* Passes the next value. ret_value is all of it, the quotes of a text included. */
+static int pass_value(struct scan *scan, enum scan_kind *ret_kind, struct scan_span *ret_value)
 {
+	if (scan_peek(scan, ret_kind))
+		return -EBADMSG;
+	ret_value->at = scan->at;
+	if (scan_value(scan, NULL, NULL))
+		return -EBADMSG;
+	ret_value->size = scan->at - ret_value->at;
+	return 0;
+}
+
+/* Reads the object in span. Whatever stands behind it is none of its business. */
+static int read_gist(const char *json, struct scan_span span, struct gist *gist)
+{
+	struct scan scan;
+	struct scan_span name, value;
+	enum scan_kind kind;
+	int r;
+
+	scan_init(&scan, json, span.at + span.size);
+	scan.is_surrogate_tolerant = true;
+	scan.at = span.at;
+	buffer_add_text(&gist->text, "{");
+	r = scan_enter_object(&scan);
+	while (r == 0 && (r = scan_next_member(&scan, &name)) > 0) {
+		r = pass_value(&scan, &kind, &value);
+		if (r == 0)
+			note_member(gist, json, name, kind, value);
+	}
+	buffer_add_text(&gist->text, "}");
+	return r;
+}
+
+static void gist_release(struct gist *gist)
+{
+	buffer_release(&gist->text);
+}
+#define auto_gist __attribute__((cleanup(gist_release))) struct gist
+
+static void read_errors(const char *json, struct scan_span span, struct api_batch *batch)
+{
+	struct api_errors errors;
+	struct api_flaw first = { 0 };
+
+	batch->errors = span;
+	api_errors_init(&errors, json + span.at, span.size);
+	if (!span.size || !api_errors_next(&errors, &first))
+		return;
+	batch->error_line = first.line;
+	batch->error_code = take(first.code);
+	batch->error_param = take(first.param);
+	batch->error_message = take(first.message);
+	api_flaw_release(&first);
+	do
+		batch->error_count++;
+	while (api_errors_next(&errors, NULL));
+}
+
+/* Reads the batch whose gist this is. Without an id, all of it is empty. */
+static void read_batch(const char *json, struct gist *gist, struct api_batch *ret_batch)
+{
+	auto_json *object = parse(buffer_text(&gist->text), gist->text.size);
 	struct json_object *counts = member(object, "request_counts");
 	struct json_object *metadata = member(object, "metadata");
+	auto_free char *id = text_of(object, "id");
 
-	*batch = (struct api_batch){
-		.id = text_of(object, "id"),
+	*ret_batch = (struct api_batch){ 0 };
+	if (!id)
+		return;
+	*ret_batch = (struct api_batch){
+		.id = take(id),
 		.status_text = text_of(object, "status"),
 		.input_file_id = text_of(object, "input_file_id"),
 		.output_file_id = text_of(object, "output_file_id"),
@@ -245,10 +297,10 @@ static void read_batch(struct json_object *object, struct api_batch *batch)
 		.has_metadata = json_object_is_type(metadata, json_type_object) &&
 				json_object_object_length(metadata) > 0,
 	};
-	if (!batch->status_text)
-		batch->status_text = xstrdup("-");
-	batch->status = api_status_of(batch->status_text);
-	read_errors(member(object, "errors"), batch);
+	if (!ret_batch->status_text)
+		ret_batch->status_text = xstrdup("-");
+	ret_batch->status = api_status_of(ret_batch->status_text);
+	read_errors(json, gist->errors, ret_batch);
 }
 
 /* The object that has the id: the answer itself, or what it is wrapped in. */
@@ -267,16 +319,22 @@ static struct json_object *unwrap(struct json_object *object)
 
 int api_parse_batch(const char *json, size_t size, struct api_batch *ret_batch, struct error *err)
 {
-	auto_json *object = parse(json, size);
-	struct api_batch batch;
+	auto_free char *mended = api_mend(json, size);
+	const char *text = mended ? mended : json;
+	auto_gist outer = { 0 };
+	struct api_batch batch = { 0 };
 
-	if (!json_object_is_type(object, json_type_object))
+	if (read_gist(text, (struct scan_span){ .size = size }, &outer))
 		return error_set(err, -EBADMSG, "the provider's answer is no JSON object");
-	read_batch(unwrap(object), &batch);
-	if (!batch.id) {
-		api_batch_release(&batch);
-		return error_set(err, -EBADMSG, "the provider's answer is no batch: it has no id");
+	read_batch(text, &outer, &batch);
+	for (size_t i = 0; !batch.id && i < ARRAY_SIZE(wrappers); i++) {
+		auto_gist inner = { 0 };
+
+		if (outer.inner[i].size && !read_gist(text, outer.inner[i], &inner))
+			read_batch(text, &inner, &batch);
 	}
+	if (!batch.id)
+		return error_set(err, -EBADMSG, "the provider's answer is no batch: it has no id");
 	*ret_batch = batch;
 	return 0;
 }
@@ -301,30 +359,77 @@ int api_parse_file(const char *json, size_t size, struct api_file *ret_file, str
 	return 0;
 }
 
+/* Where the list stands in a page, and what the page says of more. */
+struct page {
+	struct scan_span list; /* size 0: nowhere */
+	int has_more;
+};
+
+static int read_page(const char *json, size_t size, struct page *page)
+{
+	struct scan scan;
+	struct scan_span name, value;
+	enum scan_kind kind;
+	int r;
+
+	scan_init(&scan, json, size);
+	scan.is_surrogate_tolerant = true;
+	if (scan_peek(&scan, &kind))
+		return -EBADMSG;
+	if (kind == SCAN_ARRAY)
+		return pass_value(&scan, &kind, &page->list);
+	r = scan_enter_object(&scan);
+	while (r == 0 && (r = scan_next_member(&scan, &name)) > 0) {
+		r = pass_value(&scan, &kind, &value);
+		if (r)
+			break;
+		if (scan_text_is(json, name, "data"))
+			page->list = kind == SCAN_ARRAY ? value : (struct scan_span){ 0 };
+		else if (scan_text_is(json, name, "has_more"))
+			page->has_more = kind == SCAN_TRUE ? 1 : kind == SCAN_FALSE ? 0 : -1;
+	}
+	return r;
+}
+
+static void visit_one(const char *json, struct scan_span span,
+		      void (*visit)(const struct api_batch *batch, void *context), void *context, char **last_id)
+{
+	auto_gist gist = { 0 };
+	struct api_batch batch;
+
+	if (read_gist(json, span, &gist))
+		return;
+	read_batch(json, &gist, &batch);
+	if (batch.id) {
+		visit(&batch, context);
+		free(*last_id);
+		*last_id = xstrdup(batch.id);
+	}
+	api_batch_release(&batch);
+}
+
 int api_parse_list(const char *json, size_t size,
 		   void (*visit)(const struct api_batch *batch, void *context), void *context,
 		   int *ret_has_more, char **ret_last_id, struct error *err)
 {
-	auto_json *object = parse(json, size);
-	struct json_object *list = json_object_is_type(object, json_type_array) ? object :
-										  member(object, "data");
-	struct json_object *more = member(object, "has_more");
+	auto_free char *mended = api_mend(json, size);
+	const char *text = mended ? mended : json;
+	struct page page = { .has_more = -1 };
+	struct scan scan;
+	struct scan_span span;
+	enum scan_kind kind;
 	char *last_id = NULL;
 
-	if (!json_object_is_type(list, json_type_array))
+	if (read_page(text, size, &page) || !page.list.size)
 		return error_set(err, -EBADMSG, "the provider's answer is no list");
-	for (size_t i = 0; i < json_object_array_length(list); i++) {
-		struct api_batch batch;
-
-		read_batch(json_object_array_get_idx(list, i), &batch);
-		if (batch.id) {
-			visit(&batch, context);
-			free(last_id);
-			last_id = xstrdup(batch.id);
-		}
-		api_batch_release(&batch);
-	}
-	*ret_has_more = json_object_is_type(more, json_type_boolean) ? json_object_get_boolean(more) : -1;
+	scan_init(&scan, text, page.list.at + page.list.size);
+	scan.is_surrogate_tolerant = true;
+	scan.at = page.list.at;
+	(void)scan_enter_array(&scan);
+	while (scan_next_element(&scan) > 0 && pass_value(&scan, &kind, &span) == 0)
+		if (kind == SCAN_OBJECT)
+			visit_one(text, span, visit, context, &last_id);
+	*ret_has_more = page.has_more;
 	*ret_last_id = last_id;
 	return 0;
 }
@@ -346,7 +451,7 @@ void api_parse_error(const char *body, size_t size, struct api_error *ret_error)
 	/* Without a code, the type is the next best word. */
 	if (!ret_error->code)
 		ret_error->code = code_of(source, "type");
-	ret_error->message = text ? words(text, strlen(text)) : words(body, size);
+	ret_error->message = text ? api_words(text, strlen(text)) : api_words(body, size);
 }
 
 enum api_status api_status_of(const char *word)

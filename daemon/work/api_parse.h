@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/model/scan.h"
+
 struct error;
 
 enum api_status {
@@ -37,10 +39,12 @@ struct api_batch {
 	int64_t created_at; /* Unix milliseconds; 0 where unknown */
 	char *marker;	    /* metadata.batchd */
 	bool has_metadata;  /* metadata came back as an object with at least one member */
-	char *error_code;   /* of the first batch-level error */
+	char *error_code;   /* of the first of its errors */
 	char *error_param;
 	char *error_message;
+	int64_t error_line; /* 0: it is of no line */
 	int64_t error_count;
+	struct scan_span errors; /* where all of them stand in the text, for api_errors_init; size 0: nowhere */
 };
 
 struct api_file {
@@ -57,7 +61,10 @@ struct api_error {
 /* The metadata key that carries a shard's marker. */
 #define API_MARKER_KEY "batchd"
 
-/* Each returns 0, or -EBADMSG when the text is not such an object (a batch and a file must have an id). */
+/*
+ * Each returns 0, or -EBADMSG when the text is not such an object (a batch and a file must have an id). A batch and a list may be long,
+ * for they hold an error for every line that is wrong: no tree is made of them.
+ */
 int api_parse_batch(const char *json, size_t size, struct api_batch *ret_batch, struct error *err);
 int api_parse_file(const char *json, size_t size, struct api_file *ret_file, struct error *err);
 /*

@@ -3,63 +3,42 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
-#include "daemon/base/hash.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/answer.h"
-#include "daemon/model/job.h"
+#include "daemon/work/failures.h"
 #include "daemon/work/lines.h"
-#include "daemon/work/row_id.h"
+#include "daemon/work/members.h"
 #include "daemon/work/rows.h"
 
-#define MEMBERS_A_SLICE 16384
-
-/* As long as an id can be written: every byte of the longest one as \u00XX. */
-#define MAX_WRITTEN_ID (6 * REQUEST_MAX_CUSTOM_ID)
-
-/* A row of the shard, and the answer that counts for it. */
-struct member {
-	uint64_t id_hash;
-	uint64_t id_offset; /* of the bytes between the quotes, in the input */
-	uint64_t answer_offset;
-	uint32_t answer_length;
-	uint32_t row;
-	uint32_t wire_length;
-	uint32_t input_tokens;
-	uint32_t output_tokens;
-	uint16_t id_length;
-	uint16_t status;
-	uint8_t source; /* 'o' or 'e'; 0: not answered */
-	uint8_t answer; /* enum answer_kind */
-	uint8_t kind;   /* enum outcome_kind, at the end */
-	bool is_free;   /* it cost no attempt */
-};
+/* Of the last phase: rows, and bytes of the answers of those that failed. */
+#define ROWS_A_SLICE 16384
+#define BYTES_A_SLICE (1024 * 1024)
 
 struct collect {
 	struct vault *vault;
 	int64_t job;
 	int64_t shard;
 	int64_t attempt;
+	int64_t redone;
+	int64_t promised; /* answers that the batch says it completed */
+	int64_t word;	  /* enum shard_word */
 	struct collect_plan plan;
+	enum collect_end end; /* as the plan has it, until the answers say otherwise */
 	struct collect_result result;
 	size_t phase;
 	int failure; /* of a slice: a line may be lost, so there is no going on */
-	struct vault_reader input;
-	struct rows_reader rows;
-	struct rows_reader member_rows;
-	struct member *members; /* in the order of shard-N.rows */
-	size_t count;
-	size_t loaded;
-	uint32_t *slots; /* open addressing by id_hash: number of the member plus 1, 0 is free */
-	size_t slot_mask;
+	struct members members;
+	size_t concluded;  /* of the members */
+	int64_t delivered; /* answers that count as completed */
+	int64_t unanswered;
 	bool is_open; /* lines reads the download of this phase */
 	struct lines lines;
+	struct failures *failures;
 };
 
 /* What becomes of a row, before it is asked whether it may be tried again. */
@@ -79,9 +58,11 @@ static const struct verdict verdicts_by_answer[] = {
 
 static const struct verdict verdicts_by_end[] = {
 	[COLLECT_COMPLETED] = { OUTCOME_MISSING, false },
+	[COLLECT_LOST]      = { OUTCOME_LOST,    false },
 	[COLLECT_EXPIRED]   = { OUTCOME_AGAIN,   true  },
 	[COLLECT_CANCELLED] = { OUTCOME_AGAIN,   true  },
 	[COLLECT_REFUSED]   = { OUTCOME_REFUSED, true  },
+	[COLLECT_INVALID]   = { OUTCOME_AGAIN,   true  },
 };
 
 static const size_t tallies[] = {
@@ -91,129 +72,13 @@ static const size_t tallies[] = {
 	[OUTCOME_EXPIRED]   = offsetof(struct collect_result, expired),
 	[OUTCOME_MISSING]   = offsetof(struct collect_result, missing),
 	[OUTCOME_REFUSED]   = offsetof(struct collect_result, failed),
+	[OUTCOME_LOST]      = offsetof(struct collect_result, lost),
 };
 /* clang-format on */
 
-static void enter(struct collect *collect, size_t number)
-{
-	size_t slot = collect->members[number].id_hash & collect->slot_mask;
-
-	while (collect->slots[slot])
-		slot = (slot + 1) & collect->slot_mask;
-	collect->slots[slot] = (uint32_t)number + 1;
-}
-
-static int load_member(struct collect *collect, struct error *err)
-{
-	struct member *member = &collect->members[collect->loaded];
-	struct record_member record;
-	struct record_row row;
-	int r = rows_read(&collect->member_rows, (int64_t)collect->loaded, &record, err);
-
-	if (!r)
-		r = rows_read(&collect->rows, record.row, &row, err);
-	if (r)
-		return r == -ERANGE ? error_set(err, -EUCLEAN,
-						"shard %" PRId64 " has row %" PRIu32
-						", which job %" PRId64 " has not",
-						collect->shard, record.row, collect->job)
-				    : r;
-	if (row.id_length > REQUEST_MAX_CUSTOM_ID ||
-	    (collect->loaded && record.row <= member[-1].row))
-		return error_set(err, -EUCLEAN,
-				 "the rows of shard %" PRId64 " are damaged at number %zu",
-				 collect->shard, collect->loaded);
-	*member = (struct member){
-		.id_hash = row.id_hash,
-		.id_offset = row.offset + row.id_at,
-		.id_length = (uint16_t)row.id_length,
-		.row = record.row,
-		.wire_length = row.wire_length,
-	};
-	enter(collect, collect->loaded++);
-	return 0;
-}
-
 static int load_members(struct collect *collect, struct error *err)
 {
-	for (size_t i = 0; i < MEMBERS_A_SLICE && collect->loaded < collect->count; i++) {
-		int r = load_member(collect, err);
-
-		if (r)
-			return r;
-	}
-	if (collect->loaded < collect->count)
-		return 1;
-	rows_release(&collect->rows);
-	rows_release(&collect->member_rows);
-	return 0;
-}
-
-/* Whether the input line of a member has this id, decoded: equal hashes prove nothing. */
-static int compare(struct collect *collect, const struct member *member, const char *id,
-		   size_t size, bool *ret_is_equal, struct error *err)
-{
-	char decoded[REQUEST_MAX_CUSTOM_ID];
-	struct row_id own;
-	size_t own_size;
-	int r = row_id_read(&collect->input, (int64_t)member->id_offset, member->id_length, &own,
-			    err);
-
-	if (r)
-		return r;
-	own_size = row_id_decode(&own, decoded);
-	if (hash_keyed(collect->plan.id_key, decoded, own_size) != member->id_hash)
-		return error_set(err, -EUCLEAN,
-				 "the input is damaged: row %" PRIu32 " has another custom_id",
-				 member->row);
-	*ret_is_equal = own_size == size && memcmp(decoded, id, size) == 0;
-	return 0;
-}
-
-/*
- * Decodes an answer's custom_id. False when it can be nobody's: answers may hold half of a
- * surrogate pair, which decodes like the U+FFFD of another id; input lines may not.
- */
-static bool decode_id(const char *line, struct scan_span span, char *ret_id, size_t *ret_size)
-{
-	struct scan scan;
-
-	if (span.size > MAX_WRITTEN_ID)
-		return false;
-	scan_init(&scan, line + span.at - 1, span.size + 2);
-	if (scan_value(&scan, NULL, NULL))
-		return false;
-	*ret_size = scan_decode(line, span, ret_id);
-	return true;
-}
-
-/* The member that an answer belongs to; NULL for nobody's. */
-static int find(struct collect *collect, const char *line, struct scan_span span,
-		struct member **ret_member, struct error *err)
-{
-	char id[MAX_WRITTEN_ID];
-	uint64_t hash;
-	size_t size;
-
-	*ret_member = NULL;
-	if (!decode_id(line, span, id, &size))
-		return 0;
-	hash = hash_keyed(collect->plan.id_key, id, size);
-	for (size_t slot = hash & collect->slot_mask; collect->slots[slot];
-	     slot = (slot + 1) & collect->slot_mask) {
-		struct member *member = &collect->members[collect->slots[slot] - 1];
-		bool is_equal = false;
-		int r = member->id_hash == hash ? compare(collect, member, id, size, &is_equal, err)
-						: 0;
-
-		if (r)
-			return r;
-		if (is_equal) {
-			*ret_member = member;
-			return 0;
-		}
-	}
-	return 0;
+	return members_load(&collect->members, err);
 }
 
 static uint32_t clamp_tokens(int64_t tokens)
@@ -223,8 +88,7 @@ static uint32_t clamp_tokens(int64_t tokens)
 	return tokens > UINT32_MAX ? UINT32_MAX : (uint32_t)tokens;
 }
 
-static int take_line(struct collect *collect, const struct line *line, char source,
-		     struct error *err)
+static int take_line(struct collect *collect, const struct line *line, char source, struct error *err)
 {
 	struct member *member;
 	struct answer answer;
@@ -234,7 +98,7 @@ static int take_line(struct collect *collect, const struct line *line, char sour
 		collect->result.unreadable++;
 		return 0;
 	}
-	r = find(collect, line->bytes, answer.custom_id, &member, err);
+	r = members_find(&collect->members, line->bytes, answer.custom_id, &member, err);
 	if (r)
 		return r;
 	if (!member) {
@@ -261,7 +125,7 @@ static int open_download(struct collect *collect, const char *suffix, struct err
 {
 	auto_free char *name = rows_download_name(collect->shard, suffix);
 	struct vault_reader reader;
-	struct error why = {0};
+	struct error why = { 0 };
 	int r = vault_open_record(collect->vault, collect->job, name, &reader, &why);
 
 	if (r == -ENOENT)
@@ -306,44 +170,182 @@ static int read_errors(struct collect *collect, struct error *err)
 	return read_download(collect, "err", err);
 }
 
+/* --- what cannot be had --- */
+
+/* Whether the answer is one of those that a batch counts as completed: what stands among the failures is none. */
+static bool is_delivered(const struct member *member)
+{
+	return member->source && !verdicts_by_answer[member->answer].is_free &&
+	       (member->answer == ANSWER_OK || member->source == 'o');
+}
+
+static void count_answers(struct collect *collect)
+{
+	for (size_t i = 0; i < collect->members.count; i++) {
+		collect->unanswered += !collect->members.list[i].source;
+		collect->delivered += is_delivered(&collect->members.list[i]);
+	}
+}
+
+/*
+ * Of the rows without an answer, how many may have been answered: all, where the batch did its work; where it did not come to its
+ * end, those that it says it completed and does not deliver.
+ */
+static int64_t count_doubtful(struct collect *collect)
+{
+	int64_t shortfall = collect->promised - collect->delivered;
+
+	switch (collect->end) {
+	case COLLECT_COMPLETED:
+	case COLLECT_LOST:
+		return collect->unanswered;
+	case COLLECT_EXPIRED:
+	case COLLECT_CANCELLED:
+		if (shortfall > collect->unanswered)
+			shortfall = collect->unanswered;
+		return shortfall > 0 ? shortfall : 0;
+	case COLLECT_REFUSED:
+	case COLLECT_INVALID:
+		break;
+	}
+	return 0;
+}
+
+/* "1 %" of a small shard is less than one row, and one row may go. */
+static int64_t most_resent(const struct collect *collect)
+{
+	int64_t most = collect->result.rows * collect->plan.resend_lost / 10000;
+
+	return collect->plan.resend_lost && !most ? 1 : most;
+}
+
+/* Decides about the rows whose answers cannot be had. */
+static void decide(struct collect *collect)
+{
+	struct collect_result *result = &collect->result;
+	/* Else they are among others that never ran, and which they are cannot be told. */
+	bool is_certain = result->doubtful == collect->unanswered;
+	bool is_used_up = is_certain && collect->attempt >= collect->plan.max_attempts;
+	bool is_final = collect->plan.is_job_cancelled || collect->word == SHARD_WORD_ACCEPT ||
+			(collect->word == SHARD_WORD_NONE && is_used_up);
+	bool goes = !is_final && (collect->word == SHARD_WORD_RESEND || result->doubtful <= result->most_resent);
+
+	result->resent = goes ? result->doubtful : 0;
+	result->is_held = !is_final && !goes;
+	/* Who does not want to pay twice does not want it for those either that may only have run. */
+	if (collect->end != COLLECT_LOST && (is_certain || collect->word == SHARD_WORD_ACCEPT))
+		collect->end = COLLECT_COMPLETED;
+}
+
+static int weigh(struct collect *collect, struct error *err)
+{
+	struct collect_result *result = &collect->result;
+
+	(void)err;
+	count_answers(collect);
+	result->doubtful = count_doubtful(collect);
+	result->most_resent = most_resent(collect);
+	if (result->doubtful)
+		decide(collect);
+	result->is_given_up = collect->end == COLLECT_INVALID && collect->redone >= COLLECT_MOST_ROUNDS &&
+			      collect->unanswered && !collect->plan.is_job_cancelled;
+	if (result->is_given_up)
+		failures_refusal(collect->failures, COLLECT_GIVEN_UP_CODE, COLLECT_GIVEN_UP_WORDS);
+	return 0;
+}
+
+/* --- the outcomes --- */
+
+static struct verdict judge_unanswered(const struct collect *collect)
+{
+	struct verdict verdict = verdicts_by_end[collect->end];
+	bool is_doubtful = verdict.kind == OUTCOME_MISSING || verdict.kind == OUTCOME_LOST;
+
+	if (is_doubtful && collect->result.resent)
+		verdict.kind = OUTCOME_AGAIN;
+	if (verdict.kind == OUTCOME_AGAIN && collect->plan.is_job_cancelled)
+		verdict.kind = OUTCOME_CANCELLED;
+	if (collect->result.is_given_up)
+		verdict.kind = OUTCOME_REFUSED;
+	return verdict;
+}
+
+static struct verdict judge_answered(const struct collect *collect, const struct member *member)
+{
+	struct verdict verdict = verdicts_by_answer[member->answer];
+
+	if (verdict.kind != OUTCOME_AGAIN)
+		return verdict;
+	if (verdict.is_free) {
+		verdict.kind = collect->plan.is_job_cancelled ? OUTCOME_CANCELLED : OUTCOME_AGAIN;
+		return verdict;
+	}
+	/* What a validation says of a line is final, whatever its code is. */
+	if (collect->plan.is_job_cancelled || collect->attempt >= collect->plan.max_attempts ||
+	    (collect->end == COLLECT_INVALID && !member->status))
+		verdict.kind = OUTCOME_FAILED;
+	return verdict;
+}
+
 static void conclude(struct collect *collect, struct member *member)
 {
-	const struct collect_plan *plan = &collect->plan;
 	struct collect_result *result = &collect->result;
-	struct verdict verdict =
-		member->source ? verdicts_by_answer[member->answer] : verdicts_by_end[plan->end];
+	struct verdict verdict = member->source ? judge_answered(collect, member) : judge_unanswered(collect);
 
-	if (verdict.kind == OUTCOME_AGAIN && plan->is_job_cancelled)
-		verdict.kind = verdict.is_free ? OUTCOME_CANCELLED : OUTCOME_FAILED;
-	if (verdict.kind == OUTCOME_AGAIN && !verdict.is_free &&
-	    collect->attempt >= plan->max_attempts)
-		verdict.kind = OUTCOME_FAILED;
 	member->kind = (uint8_t)verdict.kind;
 	member->is_free = verdict.is_free;
 	result->input_tokens += member->input_tokens;
 	result->output_tokens += member->output_tokens;
 	if (verdict.kind == OUTCOME_AGAIN) {
-		result->again[!verdict.is_free]++;
-		result->again_bytes[!verdict.is_free] += member->wire_length;
+		struct load load = load_of_request(&collect->plan.limits, member->wire_length, member->inputs);
+
+		load_add(&result->again[!verdict.is_free], &load);
 	} else {
 		++*(int64_t *)(void *)((char *)result + tallies[verdict.kind]);
 	}
 }
 
-static int conclude_all(struct collect *collect, struct error *err)
+static bool is_failure(const struct member *member)
 {
-	(void)err;
-	for (size_t i = 0; i < collect->count; i++)
-		conclude(collect, &collect->members[i]);
-	return 0;
+	return member->kind == OUTCOME_FAILED || member->kind == OUTCOME_MISSING || member->kind == OUTCOME_LOST ||
+	       member->kind == OUTCOME_REFUSED;
+}
+
+static int conclude_some(struct collect *collect, struct error *err)
+{
+	size_t end = collect->concluded + ROWS_A_SLICE;
+	int64_t bytes = 0;
+
+	if (end > collect->members.count)
+		end = collect->members.count;
+	while (collect->concluded < end && bytes < BYTES_A_SLICE) {
+		struct member *member = &collect->members.list[collect->concluded++];
+		int64_t got = 0;
+
+		conclude(collect, member);
+		if (is_failure(member))
+			got = failures_add(collect->failures, member, err);
+		if (got < 0)
+			return (int)got;
+		bytes += got;
+	}
+	return collect->concluded < collect->members.count;
+}
+
+static int conclude_unless_held(struct collect *collect, struct error *err)
+{
+	return collect->result.is_held ? 0 : conclude_some(collect, err);
 }
 
 static int (*const phases[])(struct collect *collect, struct error *err) = {
 	load_members,
 	read_output,
 	read_errors,
-	conclude_all,
+	weigh,
+	conclude_unless_held,
 };
+
+/* --- what is kept --- */
 
 static struct record_outcome outcome_of(const struct collect *collect, const struct member *member)
 {
@@ -371,8 +373,8 @@ static int keep_outcomes(struct collect *collect, struct error *err)
 	int r = 0;
 
 	rows_writer_init(&writer, collect->vault, RECORD_OUTCOMES);
-	for (size_t i = 0; !r && i < collect->count; i++) {
-		struct record_outcome outcome = outcome_of(collect, &collect->members[i]);
+	for (size_t i = 0; !r && i < collect->members.count; i++) {
+		struct record_outcome outcome = outcome_of(collect, &collect->members.list[i]);
 
 		r = rows_write(&writer, &outcome, err);
 	}
@@ -382,8 +384,7 @@ static int keep_outcomes(struct collect *collect, struct error *err)
 	return r;
 }
 
-/* Keeps the members of the shard that rows go to which must be tried again and cost an attempt, or
- * none. */
+/* Keeps the members of the shard that rows go to which must be tried again and cost an attempt, or none. */
 static int keep_members(struct collect *collect, bool is_free, int64_t number, struct error *err)
 {
 	auto_free char *name = rows_members_name(number);
@@ -391,9 +392,9 @@ static int keep_members(struct collect *collect, bool is_free, int64_t number, s
 	int r = 0;
 
 	rows_writer_init(&writer, collect->vault, RECORD_MEMBERS);
-	for (size_t i = 0; !r && i < collect->count; i++) {
-		const struct member *member = &collect->members[i];
-		struct record_member record = {.row = member->row};
+	for (size_t i = 0; !r && i < collect->members.count; i++) {
+		const struct member *member = &collect->members.list[i];
+		struct record_member record = { .row = member->row };
 
 		if (member->kind == OUTCOME_AGAIN && member->is_free == is_free)
 			r = rows_write(&writer, &record, err);
@@ -404,50 +405,29 @@ static int keep_members(struct collect *collect, bool is_free, int64_t number, s
 	return r;
 }
 
-static int open_all(struct collect *collect, int64_t input_file, struct error *err)
-{
-	auto_free char *name = rows_members_name(collect->shard);
-	int r = vault_open_file(collect->vault, input_file, &collect->input, err);
-
-	if (!r)
-		r = rows_open(&collect->rows, collect->vault, collect->job, ROWS_NAME, RECORD_ROWS,
-			      err);
-	if (!r)
-		r = rows_open(&collect->member_rows, collect->vault, collect->job, name,
-			      RECORD_MEMBERS, err);
-	if (r)
-		return r;
-	/* Rows are numbered in 32 bits, and no shard has more of them than its job. */
-	if (collect->member_rows.count > collect->rows.count || collect->rows.count > UINT32_MAX)
-		return error_set(err, -EUCLEAN, "job %" PRId64 ": %s has more rows than the job",
-				 collect->job, name);
-	return 0;
-}
-
 int collect_new(struct vault *vault, const struct job *job, const struct shard *shard,
 		const struct collect_plan *plan, struct collect **ret_collect, struct error *err)
 {
 	struct collect *collect = xcalloc(1, sizeof(*collect));
-	size_t slots = 2;
 	int r;
 
 	collect->vault = vault;
 	collect->job = job->id;
 	collect->shard = shard->number;
 	collect->attempt = shard->attempt;
+	collect->redone = shard->redone;
+	collect->promised = shard->remote_completed;
+	collect->word = shard->word;
 	collect->plan = *plan;
-	collect->input = VAULT_READER_NONE;
-	r = open_all(collect, job->input_file, err);
+	collect->end = plan->end;
+	r = members_open(&collect->members, vault, job, shard->number, plan->id_key, err);
+	if (!r)
+		r = failures_new(vault, job->id, shard, &collect->failures, err);
 	if (r) {
 		collect_free(collect);
 		return r;
 	}
-	collect->count = (size_t)collect->member_rows.count;
-	while (slots < 2 * collect->count)
-		slots *= 2;
-	collect->members = xcalloc(collect->count, sizeof(*collect->members));
-	collect->slots = xcalloc(slots, sizeof(*collect->slots));
-	collect->slot_mask = slots - 1;
+	collect->result.rows = (int64_t)collect->members.count;
 	*ret_collect = collect;
 	return 0;
 }
@@ -457,8 +437,7 @@ int collect_slice(struct collect *collect, struct error *err)
 	int r;
 
 	if (collect->failure)
-		return error_set(err, collect->failure,
-				 "the answers of shard %" PRId64 " were not read", collect->shard);
+		return error_set(err, collect->failure, "the answers of shard %" PRId64 " were not read", collect->shard);
 	if (collect->phase == ARRAY_SIZE(phases))
 		return 0;
 	r = phases[collect->phase](collect, err);
@@ -474,14 +453,19 @@ const struct collect_result *collect_result(const struct collect *collect)
 	return &collect->result;
 }
 
+const struct digest *collect_digest(const struct collect *collect)
+{
+	return failures_digest(collect->failures);
+}
+
 int collect_keep(struct collect *collect, int64_t next_number, struct error *err)
 {
 	int r;
 
-	assert(collect->phase == ARRAY_SIZE(phases));
+	assert(collect->phase == ARRAY_SIZE(phases) && !collect->result.is_held);
 	r = keep_outcomes(collect, err);
 	for (size_t is_paid = 0; !r && is_paid < ARRAY_SIZE(collect->result.again); is_paid++)
-		if (collect->result.again[is_paid])
+		if (collect->result.again[is_paid].requests)
 			r = keep_members(collect, !is_paid, next_number++, err);
 	return r;
 }
@@ -492,10 +476,7 @@ void collect_free(struct collect *collect)
 		return;
 	if (collect->is_open)
 		lines_release(&collect->lines);
-	rows_release(&collect->member_rows);
-	rows_release(&collect->rows);
-	vault_reader_release(&collect->input);
-	free(collect->slots);
-	free(collect->members);
+	members_release(&collect->members);
+	failures_free(collect->failures);
 	free(collect);
 }

@@ -10,37 +10,51 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/model/job.h"
+#include "daemon/model/load.h"
+
 struct collect;
+struct digest;
 struct error;
-struct job;
-struct shard;
 struct vault;
 
 /* How a batch ended at the provider: decides what becomes of rows without an answer. */
 enum collect_end {
 	COLLECT_COMPLETED,
+	COLLECT_LOST, /* it ended, but a result file that it named cannot be had */
 	COLLECT_EXPIRED,
 	COLLECT_CANCELLED,
 	COLLECT_REFUSED, /* it did no work and never will: its file or the batch was refused for good */
+	COLLECT_INVALID, /* its validation failed for the lines that shard-N.err is about; the others did not run */
 };
+
+/* After so many shards in a row whose validation failed, the rows that none of them named are refused. */
+#define COLLECT_MOST_ROUNDS 10
 
 struct collect_plan {
 	uint64_t id_key;
 	enum collect_end end;
 	bool is_job_cancelled; /* we asked for the cancel: what did not run stays cancelled */
 	int64_t max_attempts;  /* of one request, counting those that cost one */
+	int64_t resend_lost;   /* so many of 10,000 may be sent again unasked though their answers may have been paid for */
+	struct load_limits limits; /* for the loads of what goes again */
 };
 
 struct collect_result {
-	int64_t ok, failed, cancelled, expired, missing; /* final outcomes of this shard's rows; missing is not in failed here */
-	/* Rows that go to new shards (OUTCOME_AGAIN), and their bytes on the wire: [0] those that did
-	   not cost an attempt, [1] those that did. */
-	int64_t again[2];
-	int64_t again_bytes[2];
+	int64_t rows; /* of the shard: the sum of the final outcomes and of those that go again, unless it is held */
+	int64_t ok, failed, cancelled, expired, missing, lost; /* final outcomes; failed has neither missing nor lost in it */
+	/* Rows that go to new shards (OUTCOME_AGAIN): [0] those that did not cost an attempt, [1] those that did. */
+	struct load again[2];
+	int64_t resent;	    /* of those: how many may have been answered, and paid for, already */
 	int64_t twice;	    /* answers for a row that had one; the first counts */
 	int64_t unknown;    /* answers whose custom_id is not of this shard */
 	int64_t unreadable; /* lines that are no JSON object with a custom_id, or longer than LINES_MAX; blank ones are nothing */
 	int64_t input_tokens, output_tokens;
+	/* Too many answers cannot be had to send those rows again unasked: a person must speak. Then nothing has an outcome yet. */
+	bool is_held;
+	int64_t doubtful;    /* rows whose answers may have been made, and cannot be had */
+	int64_t most_resent; /* how many of those may be sent again unasked */
+	bool is_given_up;    /* rows were refused after COLLECT_MOST_ROUNDS */
 };
 
 /*
@@ -51,8 +65,15 @@ struct collect_result {
  *					costs an attempt
  *	batch_expired, or no answer and the batch expired	OUTCOME_AGAIN without cost; OUTCOME_CANCELLED if the job is cancelled
  *	batch_cancelled, or no answer and it was cancelled	the same: AGAIN if we did not ask for it, else OUTCOME_CANCELLED
- *	no answer, batch completed	OUTCOME_MISSING
+ *	no answer, batch completed	doubtful: OUTCOME_MISSING at last
+ *	no answer, a file is lost	doubtful: OUTCOME_LOST at last
  *	no answer, batch refused	OUTCOME_REFUSED (counted as failed)
+ *	no answer, batch invalid	OUTCOME_AGAIN without cost; OUTCOME_REFUSED after COLLECT_MOST_ROUNDS (shard->redone)
+ * A batch that expired or was cancelled and says that it completed more than it delivers leaves that many doubtful rows too.
+ * Doubtful rows go again and cost an attempt, unless the job is cancelled or no attempt is left: up to resend_lost of the shard's
+ * rows (one at least, if it allows any), or however many if shard->word says RESEND, even without an attempt left. Otherwise the shard is
+ * held, unless the word is ACCEPT.
+ *
  * shard->attempt is how often each row was tried before plus one; a row's attempts is set from it (attempt, or attempt - 1
  * where it cost none, as with a refused batch, which ran nothing). The tokens of an answer that counts are counted, whatever it says.
  */
@@ -62,11 +83,19 @@ int collect_new(struct vault *vault, const struct job *job, const struct shard *
 int collect_slice(struct collect *collect, struct error *err);
 /* After the end. */
 const struct collect_result *collect_result(const struct collect *collect);
+/* After the end: the final failures by what they say. */
+const struct digest *collect_digest(const struct collect *collect);
 /*
- * After the end: keeps shard-N.done, and the member files of the shards that rows go to again: those that cost no attempt
- * first, as shard next_number, then those that did, as the number after. A kind without rows gets no file and no number.
+ * After the end, unless it is held: keeps shard-N.done, and the member files of the shards that rows go to again: those that cost no
+ * attempt first, as shard next_number, then those that did, as the number after. A kind without rows gets no file and no number.
  */
 int collect_keep(struct collect *collect, int64_t next_number, struct error *err);
 void collect_free(struct collect *collect);
+
+/* The words and the code of the refusal of rows that were given up. */
+#define COLLECT_GIVEN_UP_CODE "validation_failed"
+#define COLLECT_GIVEN_UP_WORDS                                                                     \
+	"Its validation failed again and again, each time for other lines; this request was in none of them, and was " \
+	"given up."
 
 #endif

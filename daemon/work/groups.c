@@ -6,10 +6,12 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/hash.h"
-#include "daemon/model/request.h"
 
-#define SLOTS 2048 /* a power of two, far enough above INTAKE_MAX_GROUPS that probing stays short  \
-		    */
+#define SLOTS                                                                                      \
+	2048 /* a power of two, far enough above INTAKE_MAX_GROUPS that probing stays short        \
+	      */
+
+#define BEYOND_SLOTS (2 * (size_t)GROUPS_MAX_BEYOND) /* a power of two */
 
 _Static_assert(SLOTS >= 2 * INTAKE_MAX_GROUPS, "half of the slots stay free");
 
@@ -38,19 +40,29 @@ static int add(struct groups *groups, const char *pair, const struct group_key *
 	return (int)number;
 }
 
-int groups_find(struct groups *groups, uint64_t key, const char *line,
-		const struct request *request)
+/* Two pairs of one hash count as one: it is for people, and will not happen. */
+static void count_beyond(struct groups *groups, uint64_t hash)
 {
-	char pair[REQUEST_MAX_URL + 1 + REQUEST_MAX_MODEL];
-	size_t url_size = scan_decode(line, request->url, pair);
-	size_t model_size = scan_decode(line, request->model, pair + url_size + 1);
+	size_t slot = hash % BEYOND_SLOTS;
+
+	hash |= !hash;
+	if (!groups->beyond)
+		groups->beyond = xcalloc(BEYOND_SLOTS, sizeof(*groups->beyond));
+	while (groups->beyond[slot] && groups->beyond[slot] != hash)
+		slot = (slot + 1) % BEYOND_SLOTS;
+	if (groups->beyond[slot] || groups->beyond_count == GROUPS_MAX_BEYOND)
+		return;
+	groups->beyond[slot] = hash;
+	groups->beyond_count++;
+}
+
+int groups_find(struct groups *groups, uint64_t key, const char *pair, size_t url_size,
+		size_t model_size)
+{
 	struct group_key wanted = {.size = url_size + 1 + model_size};
 	size_t slot;
 	int number;
 
-	pair[url_size] = '\0';
-	if (memchr(pair + url_size + 1, '\0', model_size))
-		return -EINVAL;
 	if (!groups->slots)
 		groups->slots = xcalloc(SLOTS, sizeof(*groups->slots));
 	wanted.hash = hash_keyed(key, pair, wanted.size);
@@ -64,7 +76,15 @@ int groups_find(struct groups *groups, uint64_t key, const char *line,
 	number = add(groups, pair, &wanted);
 	if (number >= 0)
 		groups->slots[slot] = (uint16_t)(number + 1);
+	else
+		count_beyond(groups, wanted.hash);
 	return number;
+}
+
+size_t groups_total(const struct groups *groups, bool *ret_is_least)
+{
+	*ret_is_least = groups->beyond_count == GROUPS_MAX_BEYOND;
+	return groups->count + groups->beyond_count;
 }
 
 void groups_release(struct groups *groups)
@@ -74,5 +94,6 @@ void groups_release(struct groups *groups)
 	free(groups->list);
 	free(groups->keys);
 	free(groups->slots);
+	free(groups->beyond);
 	*groups = (struct groups){0};
 }

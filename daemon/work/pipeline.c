@@ -62,6 +62,9 @@ static const char *const shard_events[SHARD_STATE_COUNT] = {
 };
 /* clang-format on */
 
+/* Shards whose answers are being collected: each has its rows in memory, and many at once are not faster. */
+#define MAX_COLLECTS 4
+
 /* News of an event: one line in the log, and word to whoever follows the job, after the commit. */
 struct news {
 	struct pipeline *pipeline;
@@ -312,11 +315,27 @@ static bool needs_provider(const struct task *task)
 	       !(shard->state == SHARD_CUT || (shard->state == SHARD_UPLOADED && !shard->intended_at));
 }
 
-/* Whether the provider lets this step begin now. */
+static bool is_collect(const struct task *task)
+{
+	return task->shard.id && task->shard.state == SHARD_FETCHED;
+}
+
+static size_t count_collects(const struct task *task)
+{
+	size_t count = 0;
+
+	for (; task; task = task->next)
+		count += is_collect(task);
+	return count;
+}
+
+/* Whether the provider lets this step begin now, and we have the room for it. */
 static bool may_begin(const struct task *task)
 {
 	const struct provider *provider = task->provider;
 
+	if (is_collect(task) && count_collects(task->pipeline->tasks) >= MAX_COLLECTS)
+		return false;
 	if (!provider || !needs_provider(task))
 		return true;
 	return !task->step->is_transfer || provider->transfers < provider->config->max_transfers;
@@ -404,7 +423,7 @@ int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
 	case JOB_ACCEPTED:
 	case JOB_VALID:
 		/* Nothing was sent: no row has more to lose than its turn. */
-		job.counts.cancelled = job.counts.total;
+		job.counts.cancelled = job.counts.total - job.counts.failed;
 		job.cancelling_at = loop_now_ms(pipeline->loop);
 		pipeline_job_state(pipeline, &job, JOB_CANCELLED, "cancelled before anything was sent");
 		return 0;
@@ -418,6 +437,24 @@ int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
 	/* Those in uncertainty end too: the owner has decided. A shard whose step is under way learns of it when that ends. */
 	store_shard_poke(pipeline->store, job_id, loop_now_ms(pipeline->loop));
 	return 0;
+}
+
+int pipeline_speak(struct pipeline *pipeline, int64_t job_id, enum shard_word word)
+{
+	auto_job job = { 0 };
+	int64_t count = 0;
+	int r = store_job_get(pipeline->store, job_id, &job);
+
+	if (!r)
+		r = store_shard_held(pipeline->store, job_id, &count);
+	if (r || !count)
+		return r ? r : -ENOENT;
+	store_shard_speak(pipeline->store, job_id, word, loop_now_ms(pipeline->loop));
+	pipeline_tell(pipeline, &job, NULL, "job.note", "info",
+		      word == SHARD_WORD_RESEND ?
+			      "its owner wants the requests without an answer sent again, and paid for again" :
+			      "its owner goes on without the answers that cannot be had");
+	return (int)count;
 }
 
 /* Whether its create may be at the provider; it is worth waiting for the answer, or it would be in doubt. */

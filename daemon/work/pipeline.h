@@ -10,9 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "daemon/model/job.h"
+
 struct config;
 struct error;
-struct job;
 struct loop;
 struct pipeline;
 struct providers;
@@ -54,6 +55,12 @@ int64_t pipeline_accept(struct pipeline *pipeline, struct job *job);
  * with this turn's commit; then no step of it creates anything.
  */
 int pipeline_cancel(struct pipeline *pipeline, int64_t job);
+
+/*
+ * The word of a running job's owner about answers that cannot be had and are too many to be sent again unasked: sent
+ * again (and paid again), or done without. Returns how many shards waited for it, or -ENOENT.
+ */
+int pipeline_speak(struct pipeline *pipeline, int64_t job, enum shard_word word);
 
 /* Starts nothing new and drops all but creates under way, which may finish. */
 void pipeline_stop(struct pipeline *pipeline);

@@ -8,6 +8,7 @@
 #include "daemon/base/error.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
+#include "daemon/model/load.h"
 #include "daemon/work/api.h"
 
 struct providers {
@@ -98,4 +99,17 @@ bool provider_is_paused(struct provider *provider, int64_t now)
 		free(take(provider->paused_why));
 	}
 	return provider->paused_until != 0;
+}
+
+void provider_limits(const struct provider *provider, struct load_limits *ret_limits)
+{
+	const struct config_provider *config = provider ? provider->config : NULL;
+
+	*ret_limits = (struct load_limits){
+		.max_requests = config ? config->max_requests : LOAD_MAX_REQUESTS,
+		.max_bytes = config ? config->max_bytes : LOAD_MAX_BYTES,
+		.max_inputs = config ? config->max_inputs : LOAD_MAX_INPUTS,
+		.max_tokens = config ? config->max_tokens : 0,
+		.bytes_per_token = config ? config->bytes_per_token : LOAD_BYTES_PER_TOKEN,
+	};
 }

@@ -14,6 +14,7 @@ struct config;
 struct config_provider;
 struct error;
 struct http;
+struct load_limits;
 struct loop;
 struct providers;
 
@@ -37,6 +38,9 @@ void providers_free(struct providers *providers);
 struct provider *providers_find(struct providers *providers, const char *name);
 /* The i-th, in the order of the config; NULL after the last. The first is the default. */
 struct provider *providers_at(struct providers *providers, size_t index);
+
+/* What one of its batches may hold; NULL: the official provider's limits. */
+void provider_limits(const struct provider *provider, struct load_limits *ret_limits);
 
 /* Leaves it alone until then. why is copied. */
 void provider_pause(struct provider *provider, int64_t until, const char *why);

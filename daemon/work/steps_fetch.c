@@ -1,124 +1,102 @@
-/* The fetch: the output file, then the error file, checked for being whole as far as that can be told. */
+/*
+ * The fetch: the output file, then the error file, and whether together they have all the answers
+ * that should be there.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
-#include "daemon/io/vault.h"
-#include "daemon/model/answer.h"
+#include "daemon/io/config.h"
 #include "daemon/work/api.h"
+#include "daemon/work/api_parse.h"
+#include "daemon/work/fetch.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/rows.h"
 #include "daemon/work/task.h"
 
-/* A last line that is longer is not checked. */
-#define MAX_TAIL (1024 * 1024)
-
-struct fetch {
-	struct vault_writer *writer;
+/* Both files of a shard, one after the other. */
+struct fetching {
+	struct fetch *fetch; /* of the one under way, or NULL */
 	bool is_error_file;
-	bool is_lost;	    /* a file is gone: there is nothing to count */
-	bool is_tail_long;
-	struct buffer tail; /* of the file under way: the line that has not ended yet */
-	int64_t lines;	    /* of both files, without empty ones */
-	struct error problem;
+	bool is_lost; /* a file is gone: there is nothing to count */
+	bool is_tail_broken;
+	int64_t answers, ran, unreadable;
+	int64_t resumes;
 };
 
-static void free_fetch(void *work)
+static void free_fetching(void *work)
 {
-	struct fetch *fetch = work;
+	struct fetching *fetching = work;
 
-	vault_writer_free(fetch->writer);
-	buffer_release(&fetch->tail);
-	free(fetch);
+	fetch_free(fetching->fetch);
+	free(fetching);
 }
 
-static bool is_blank(const struct buffer *line)
+/* Whether what is not there is still looked for. */
+static bool is_probing(const struct task *task)
 {
-	for (size_t i = 0; i < line->size; i++)
-		if (!strchr(" \t\r", line->data[i]))
-			return false;
-	return true;
+	return task_now(task) < task->shard.ended_at + task->provider->config->probe_lost;
 }
 
-static void end_line(struct fetch *fetch)
+static bool is_completed(const struct shard *shard)
 {
-	fetch->lines += fetch->is_tail_long || !is_blank(&fetch->tail);
-	fetch->is_tail_long = false;
-	buffer_clear(&fetch->tail);
+	return api_status_of(shard->remote_status) == API_STATUS_COMPLETED;
 }
 
-static void note_lines(struct fetch *fetch, const char *bytes, size_t size)
+/*
+ * A batch that completed answers every request; of any other, the provider's counts tell. What
+ * succeeded there must be among what ran: a line that says that a request expired answers none that
+ * did.
+ */
+static bool has_expected(const struct task *task, int64_t *ret_expected)
 {
-	while (size) {
-		const char *newline = memchr(bytes, '\n', size);
-		size_t part = newline ? (size_t)(newline - bytes) : size;
+	const struct fetching *fetching = task->work;
+	const struct shard *shard = &task->shard;
+	int64_t promised = shard->remote_completed + shard->remote_failed;
+	bool is_all_promised = is_completed(shard) || promised > shard->requests;
 
-		fetch->is_tail_long |= fetch->tail.size + part > MAX_TAIL;
-		if (!fetch->is_tail_long)
-			buffer_add(&fetch->tail, bytes, part);
-		if (!newline)
-			break;
-		end_line(fetch);
-		bytes += part + 1;
-		size -= part + 1;
-	}
+	*ret_expected = is_all_promised ? shard->requests : promised;
+	return fetching->answers >= *ret_expected && fetching->ran >= shard->remote_completed;
 }
 
-/* Whether the file ends in the middle of a line, as one that was cut does; some servers just leave out the last newline. */
-static bool is_tail_broken(const struct fetch *fetch)
+/* What is wrong with the files, taken together; NULL: nothing that looking again could mend. */
+static char *lack_of(const struct task *task)
 {
-	struct answer answer;
+	const struct fetching *fetching = task->work;
+	auto_buffer words = { 0 };
+	int64_t expected;
+	bool is_enough = has_expected(task, &expected);
 
-	return !fetch->is_tail_long && !is_blank(&fetch->tail) &&
-	       answer_parse(fetch->tail.data, fetch->tail.size, &answer, NULL) == -EBADMSG;
-}
-
-static int on_content(const char *bytes, size_t size, void *context)
-{
-	struct task *task = context;
-	struct fetch *fetch = task->work;
-
-	note_lines(fetch, bytes, size);
-	return vault_write(fetch->writer, bytes, size, &fetch->problem);
-}
-
-static int keep_download(struct task *task, struct error *err)
-{
-	struct fetch *fetch = task->work;
-	auto_free char *name = rows_download_name(task->shard.number, fetch->is_error_file ? "err" : "out");
-
-	return vault_keep_record(take(fetch->writer), task->job.id, name, err);
-}
-
-/* Something is missing in a file. Returns whether the task ended with that, because it may yet come. */
-static bool probe(struct task *task, const char *words)
-{
-	if (task_now(task) < task->shard.ended_at + TASK_PROBE_MS) {
-		task_finish(task, TASK_TRY_AGAIN, words);
-		return true;
-	}
-	task_tell(task, "shard.note", "warning", words);
-	return false;
+	/* With an answer for every request, a line of junk beside them is no loss. */
+	if (is_enough && (fetching->answers >= task->shard.requests || !fetching->unreadable))
+		return NULL;
+	buffer_add_format(&words, "the result files have %" PRId64 " lines", fetching->answers + fetching->unreadable);
+	if (fetching->unreadable)
+		buffer_add_format(&words, ", of which %" PRId64 " cannot be read", fetching->unreadable);
+	if (fetching->is_tail_broken)
+		buffer_add_text(&words, ", and end in the middle of a line");
+	buffer_add_format(&words, "; %" PRId64 " answers should be there", expected);
+	return xstrdup(buffer_text(&words));
 }
 
 static void finish_fetch(struct task *task)
 {
-	const struct fetch *fetch = task->work;
-	const struct shard *shard = &task->shard;
-	int64_t promised = shard->remote_completed + shard->remote_failed;
+	const struct fetching *fetching = task->work;
+	auto_free char *lack = fetching->is_lost ? NULL : lack_of(task);
 	auto_free char *words = NULL;
 
-	if (promised > shard->requests)
-		promised = shard->requests;
-	words = xasprintf("the result files have %" PRId64 " lines, but the provider counts %" PRId64
-			  " requests as done",
-			  fetch->lines, promised);
-	if (fetch->is_lost || fetch->lines >= promised || !probe(task, words))
-		task_finish(task, TASK_DONE, NULL);
+	if (lack && is_probing(task)) {
+		task_finish(task, TASK_TRY_AGAIN, lack);
+		return;
+	}
+	if (lack)
+		task_tell(task, "shard.note", "warning", lack);
+	if (fetching->resumes)
+		words = xasprintf("resumed %" PRId64 " times", fetching->resumes);
+	task_finish(task, TASK_DONE, words);
 }
 
 static void fetch_next(struct task *task);
@@ -126,81 +104,124 @@ static void fetch_next(struct task *task);
 /* A file is here, or is given up. */
 static void end_file(struct task *task)
 {
-	struct fetch *fetch = task->work;
+	struct fetching *fetching = task->work;
 
-	end_line(fetch);
-	fetch->is_error_file = !fetch->is_error_file;
-	if (fetch->is_error_file)
-		fetch_next(task);
-	else
+	fetch_free(take(fetching->fetch));
+	if (fetching->is_error_file) {
 		finish_fetch(task);
+		return;
+	}
+	fetching->is_error_file = true;
+	fetch_next(task);
 }
 
 static void on_missing(struct task *task, const char *words)
 {
-	struct fetch *fetch = task->work;
+	struct fetching *fetching = task->work;
 
-	if (task_now(task) < task->shard.ended_at + TASK_PROBE_MS) {
+	if (is_probing(task)) {
 		task_finish(task, TASK_TRY_AGAIN, words);
 		return;
 	}
 	task_tell(task, "shard.note", "error", "a result file is gone at the provider; its answers are lost");
-	fetch->is_lost = true;
-	vault_writer_free(take(fetch->writer));
+	fetching->is_lost = true;
 	end_file(task);
 }
 
-static void on_fetched(const struct api_answer *answer, void *context)
+static void on_whole(struct task *task, const struct fetch_result *result)
 {
-	struct task *task = context;
-	struct fetch *fetch = task->work;
+	struct fetching *fetching = task->work;
+	auto_free char *name = rows_download_name(task->shard.number, fetching->is_error_file ? "err" : "out");
 	struct error err = { 0 };
 	int r;
 
-	task->request = NULL;
-	if (fetch->problem.code) {
-		task_fail(task, fetch->problem.code, fetch->problem.text);
-		return;
-	}
-	if (answer->verdict == API_GONE || answer->verdict == API_REFUSED) {
-		on_missing(task, answer->words);
-		return;
-	}
-	if (answer->verdict != API_OK) {
-		task_finish_answer(task, answer);
-		return;
-	}
-	if (is_tail_broken(fetch) && probe(task, "a result file ends in the middle of a line"))
-		return;
-	r = keep_download(task, &err);
+	fetching->answers += result->answers;
+	fetching->ran += result->ran;
+	fetching->unreadable += result->unreadable;
+	fetching->is_tail_broken |= result->is_tail_broken;
+	fetching->resumes += result->resumes;
+	/* Kept whatever it lacks: a later look may find less, or nothing. */
+	r = fetch_keep(fetching->fetch, task->job.id, name, &err);
 	if (r)
 		task_fail(task, r, err.text);
 	else
 		end_file(task);
 }
 
+static void on_fetched(const struct fetch_result *result, void *context)
+{
+	struct task *task = context;
+
+	switch (result->end) {
+	case FETCH_WHOLE:
+		on_whole(task, result);
+		break;
+	case FETCH_CUT:
+		task_finish(task, TASK_TRY_AGAIN, result->words);
+		break;
+	case FETCH_ANSWERED:
+		if (result->answer->verdict == API_GONE || result->answer->verdict == API_REFUSED)
+			on_missing(task, result->answer->words);
+		else
+			task_finish_answer(task, result->answer);
+		break;
+	case FETCH_FAILED:
+		task_fail(task, result->problem->code, result->problem->text);
+		break;
+	}
+}
+
 static void fetch_next(struct task *task)
 {
-	struct fetch *fetch = task->work;
-	const char *file = fetch->is_error_file ? task->shard.remote_error : task->shard.remote_output;
+	struct fetching *fetching = task->work;
+	const char *file = fetching->is_error_file ? task->shard.remote_error : task->shard.remote_output;
 
-	if (!file && !fetch->is_error_file) {
-		fetch->is_error_file = true;
-		file = task->shard.remote_error;
-	}
 	if (!file) {
-		finish_fetch(task);
+		end_file(task);
 		return;
 	}
-	fetch->writer = vault_writer_new(task_vault(task), VAULT_RECORD_LIMIT);
-	task->request = api_content(task->provider->api, file, on_content, on_fetched, task);
+	fetching->fetch = fetch_new(task->provider->api, task_vault(task), file, on_fetched, task);
+}
+
+/* A file that is named now, and was not when the batch was seen to have ended. */
+static void learn_file(char **file, char **named)
+{
+	if (!*file)
+		*file = take(*named);
+}
+
+static void on_looked(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+	struct api_batch batch = { 0 };
+
+	task->request = NULL;
+	/* Whatever it says, the files that are known are worth another look. */
+	if (answer->verdict == API_OK && !api_parse_batch(answer->body, answer->size, &batch, NULL)) {
+		learn_file(&task->shard.remote_output, &batch.output_file_id);
+		learn_file(&task->shard.remote_error, &batch.error_file_id);
+		api_batch_release(&batch);
+	}
+	fetch_next(task);
 }
 
 void step_fetch(struct task *task)
 {
-	task->work = xcalloc(1, sizeof(struct fetch));
-	task->work_free = free_fetch;
+	const struct shard *shard = &task->shard;
+	bool is_one_unnamed = !shard->remote_output || !shard->remote_error;
+
+	/* Nothing to fetch; what stands in place of a file was made here, and stays. */
+	if (!shard->remote_output && !shard->remote_error) {
+		task_finish(task, TASK_DONE, NULL);
+		return;
+	}
+	task->work = xcalloc(1, sizeof(struct fetching));
+	task->work_free = free_fetching;
 	if (!task->shard.ended_at)
 		task->shard.ended_at = task_now(task);
-	fetch_next(task);
+	/* What was missing may stand in a file that is named late. */
+	if (shard->tries && is_one_unnamed && is_completed(shard))
+		task->request = api_retrieve(task->provider->api, shard->batch_id, on_looked, task);
+	else
+		fetch_next(task);
 }

@@ -45,6 +45,7 @@ void task_free(struct task *task)
 	task_drop_work(task);
 	job_release(&task->job);
 	shard_release(&task->shard);
+	free(task->refusal_code);
 	free(task);
 }
 
@@ -166,6 +167,8 @@ static void finish_hopeless(struct task *task, const char *words)
 	if (task->shard.id) {
 		free(task->shard.refusal);
 		task->shard.refusal = xstrdup(words);
+		free(task->shard.refusal_code);
+		task->shard.refusal_code = take(task->refusal_code);
 		pipeline_shard_state(task->pipeline, &task->job, &task->shard, SHARD_ENDED, words);
 	} else {
 		pipeline_job_state(task->pipeline, &task->job, JOB_FAILED, words);
@@ -240,6 +243,8 @@ void task_finish_answer(struct task *task, const struct api_answer *answer)
 		task_finish(task, TASK_TRY_AGAIN, answer->words);
 		break;
 	case API_REFUSED:
+	case API_TOO_LARGE:
+		task->refusal_code = xstrdup(answer->code);
 		task_finish(task, TASK_HOPELESS, answer->words);
 		break;
 	case API_AGAIN:
@@ -291,7 +296,7 @@ void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in
 
 	copy.job = task->job.id;
 	copy.marker = marker;
-	copy.due_at = task_now(task) + due_in_ms;
+	copy.due_at = shard_is_ended(shard->state) ? 0 : task_now(task) + due_in_ms;
 	(void)store_shard_add(task->pipeline->store, &copy);
 }
 
@@ -316,6 +321,22 @@ bool task_counts(struct task *task)
 	auto_job job = { 0 };
 
 	return store_job_get(task->pipeline->store, task->job.id, &job) == 0 && job.state == task->job.state;
+}
+
+bool task_update_job(struct task *task, void (*update)(struct job *job, void *context), void *context)
+{
+	struct job job;
+
+	if (store_job_get(task_store(task), task->job.id, &job))
+		return false;
+	if (job.state != task->job.state && !task->shard.id) {
+		job_release(&job);
+		return false;
+	}
+	update(&job, context);
+	store_job_save(task_store(task), &job);
+	job_release(&job);
+	return true;
 }
 
 char *task_marker(struct loop *loop)

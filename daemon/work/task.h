@@ -48,6 +48,7 @@ struct task {
 	void (*work_free)(void *work);
 	int64_t wait_ms; /* of TASK_NOT_YET */
 	int64_t retry_after_ms; /* the server's wish, or -1 */
+	char *refusal_code; /* of TASK_HOPELESS: the provider's error code, or ours; owned; NULL: none */
 	bool is_cancel_news; /* the job was cancelled while the step ran: the next look is at once */
 	bool is_ending; /* waits for the commit */
 	bool is_intending; /* so does its intent to create; it must not be freed meanwhile */
@@ -69,7 +70,7 @@ struct pipeline {
 /* After a commit that failed a step is tried anew so much later: there may be room again. */
 #define TASK_SPOILED_WAIT_MS 1000
 
-/* What should be at the provider and is not is looked for so long: it happens for a moment. */
+/* A batch that is gone while its cancel is wanted is looked for so long: it happens for a moment. */
 #define TASK_PROBE_MS (60 * 60 * 1000)
 
 /* The only two functions that change a state (or begin one): the stamp, the row, the event, the log line. */
@@ -108,7 +109,10 @@ void task_finish_answer(struct task *task, const struct api_answer *answer);
 /* Adds an event to the history of the task's job, and a line to the log. words go to the history alone. */
 void task_tell(struct task *task, const char *type, const char *level, const char *words);
 
-/* A new shard for rows that go again: its rows are kept as its member file already. born: CUT or UPLOADED. due_in_ms: from now. */
+/*
+ * A new shard, whose rows are kept as its member file already. born: CUT, UPLOADED, FETCHED or, never due, COLLECTED.
+ * due_in_ms: from now.
+ */
 void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in_ms);
 /* The next free shard number of the task's job. */
 int64_t task_next_number(struct task *task);
@@ -117,6 +121,12 @@ int64_t task_next_number(struct task *task);
 bool task_is_cancelled(struct task *task);
 /* Whether the result of a step of the job itself still counts: its state is the one that the step began in. */
 bool task_counts(struct task *task);
+
+/*
+ * Saves what a step learned of the job in the job as it is now, for a cancel may have come in between. False when the job is
+ * gone, or, for a step of the job itself, when its state is not what it was.
+ */
+bool task_update_job(struct task *task, void (*update)(struct job *job, void *context), void *context);
 
 /* A marker: 24 hexadecimal digits, 96 random bits. The caller frees. */
 char *task_marker(struct loop *loop);

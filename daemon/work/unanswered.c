@@ -1,11 +1,14 @@
 #include "daemon/work/unanswered.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/work/collect.h"
+#include "daemon/work/outcomes.h"
 #include "daemon/work/row_id.h"
 
 /* clang-format off */
@@ -20,6 +23,8 @@ static const struct {
 	                        "This request was not executed because its batch was cancelled." },
 	[OUTCOME_MISSING]   = { "missing", "The batch ended without an answer to this request." },
 	[OUTCOME_REFUSED]   = { "refused", "The provider refused the batch of this request." },
+	[OUTCOME_LOST]      = { "lost",
+	                        "The answer to this request was made, but it can no longer be had." },
 };
 
 /* Well-formed UTF-8 beyond ASCII: first byte, range of the second (Unicode, table 3-7). */
@@ -79,18 +84,47 @@ static void add_escaped(struct buffer *buffer, const char *text)
 	}
 }
 
-void unanswered_line(struct buffer *buffer, const struct row_id *id, enum outcome_kind kind,
-		     const char *why)
+static bool is_there(const char *text)
 {
+	return text && *text;
+}
+
+/*
+ * Whether a refusal is ours, for what was never sent or was given up: then its words are a sentence
+ * of their own.
+ */
+static bool is_of_ours(const struct outcomes_shard *shard)
+{
+	return !shard->was_sent || (shard->code && strcmp(shard->code, COLLECT_GIVEN_UP_CODE) == 0);
+}
+
+void unanswered_error(struct buffer *buffer, enum outcome_kind kind,
+		      const struct outcomes_shard *shard)
+{
+	bool is_refusal = kind == OUTCOME_REFUSED && shard;
+	bool is_told = is_refusal && is_there(shard->why);
+	bool is_ours = is_told && is_of_ours(shard);
+
 	if (kind >= ARRAY_SIZE(reasons) || !reasons[kind].code)
 		kind = OUTCOME_MISSING;
+	buffer_add_text(buffer, "{\"code\":\"");
+	add_escaped(buffer, is_refusal && is_there(shard->code) ? shard->code : reasons[kind].code);
+	buffer_add_text(buffer, "\",\"message\":\"");
+	if (!is_ours)
+		buffer_add_text(buffer, reasons[kind].message);
+	if (is_told && !is_ours)
+		buffer_add_text(buffer, " It says: ");
+	if (is_told)
+		add_escaped(buffer, shard->why);
+	buffer_add_text(buffer, "\"}");
+}
+
+void unanswered_line(struct buffer *buffer, const struct row_id *id, enum outcome_kind kind,
+		     const struct outcomes_shard *shard)
+{
 	buffer_add_text(buffer, "{\"id\":null,\"custom_id\":");
 	buffer_add(buffer, id->quoted, id->size);
-	buffer_add_format(buffer, ",\"response\":null,\"error\":{\"code\":\"%s\",\"message\":\"%s",
-			  reasons[kind].code, reasons[kind].message);
-	if (kind == OUTCOME_REFUSED && why && *why) {
-		buffer_add_text(buffer, " It says: ");
-		add_escaped(buffer, why);
-	}
-	buffer_add_text(buffer, "\"}}\n");
+	buffer_add_text(buffer, ",\"response\":null,\"error\":");
+	unanswered_error(buffer, kind, shard);
+	buffer_add_text(buffer, "}\n");
 }

@@ -1,10 +1,12 @@
 #include "daemon/work/uniqueness.h"
 
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/request.h"
 #include "daemon/work/row_id.h"
@@ -22,7 +24,7 @@
 struct uniqueness {
 	struct vault *vault;
 	const struct vault_reader *input;
-	void (*on_repeat)(const struct uniqueness_repeat *, void *);
+	uniqueness_on_repeat *on_repeat;
 	void *context;
 	struct sorter *round;
 	struct sorter *rest; /* NULL while there is none */
@@ -73,12 +75,12 @@ static int compare(struct uniqueness *uniqueness, const struct sorter_entry *ent
 		return r;
 	if (size != uniqueness->leader_size || memcmp(id, uniqueness->leader_id, size) != 0)
 		return keep_for_next_round(uniqueness, entry, err);
-	uniqueness->on_repeat(&(struct uniqueness_repeat){.id = id,
-							  .size = size,
-							  .line = entry->line,
-							  .first_line = uniqueness->leader.line},
-			      uniqueness->context);
-	return 0;
+	return uniqueness->on_repeat(
+		&(struct uniqueness_repeat){.id = id,
+					    .size = size,
+					    .line = entry->line,
+					    .first_line = uniqueness->leader.line},
+		uniqueness->context, err);
 }
 
 static int end_round(struct uniqueness *uniqueness)
@@ -94,9 +96,7 @@ static int end_round(struct uniqueness *uniqueness)
 }
 
 struct uniqueness *uniqueness_new(struct vault *vault, const struct vault_reader *input,
-				  void (*on_repeat)(const struct uniqueness_repeat *repeat,
-						    void *context),
-				  void *context)
+				  uniqueness_on_repeat *on_repeat, void *context)
 {
 	struct uniqueness *uniqueness = xcalloc(1, sizeof(*uniqueness));
 
@@ -151,4 +151,15 @@ int uniqueness_slice(struct uniqueness *uniqueness, struct error *err)
 			return r;
 	}
 	return 1;
+}
+
+void uniqueness_words(struct buffer *buffer, const char *id, size_t size, uint32_t first_line)
+{
+	buffer_add_text(buffer, "The custom_id '");
+	buffer_add(buffer, id, size);
+	buffer_add_format(buffer,
+			  "' for this request is a duplicate of another request. The custom_id "
+			  "parameter must be unique for each request in a batch. (first at line "
+			  "%" PRIu32 ")",
+			  first_line);
 }

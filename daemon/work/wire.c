@@ -9,6 +9,7 @@
 #include "daemon/base/error.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/job.h"
+#include "daemon/work/form.h"
 #include "daemon/work/rows.h"
 
 /* Neighbouring rows come out of one read of so many bytes. */
@@ -18,10 +19,13 @@ struct wire {
 	struct vault_reader input;
 	struct rows_reader rows;
 	struct rows_reader members;
+	struct form form;
 	struct record_row row;
-	int64_t next;	  /* member that comes after the current row */
-	uint32_t sent;	  /* bytes of the current row's wire form that were given out */
-	int64_t window_at; /* offset in the input of what is in the window */
+	struct form_line line; /* of row; no piece: before the first row */
+	size_t piece;	       /* of line, that is being given out; line.count: all were */
+	uint32_t sent;	       /* bytes of that piece that were */
+	int64_t next;	       /* member that comes after the current row */
+	int64_t window_at;     /* offset in the input of what is in the window */
 	int64_t window_size;
 	char *window;
 	struct error error;
@@ -32,13 +36,23 @@ DEFINE_CLEANUP(struct wire *, wire_free)
 static int next_row(struct wire *wire)
 {
 	struct record_member member;
+	int64_t size = 0;
 	int r = rows_read(&wire->members, wire->next, &member, &wire->error);
 
 	if (!r)
 		r = rows_read(&wire->rows, member.row, &wire->row, &wire->error);
 	if (r)
 		return r;
+	form_line(&wire->form, &wire->row, &wire->line);
+	for (size_t i = 0; i < wire->line.count; i++)
+		size += wire->line.pieces[i].size;
+	/* What is sent would not have the length that was announced. */
+	if (size != wire->row.wire_length)
+		return error_set(&wire->error, -EUCLEAN,
+				 "row %u would be sent as %lld bytes, its record says %u", member.row,
+				 (long long)size, wire->row.wire_length);
 	wire->next++;
+	wire->piece = 0;
 	wire->sent = 0;
 	return 0;
 }
@@ -60,24 +74,39 @@ static int64_t window_bytes(struct wire *wire, int64_t offset, const char **ret_
 	return wire->window_at + wire->window_size - offset;
 }
 
-/* The next piece of the current row; its newline is a piece of its own. */
+/* Some of the current piece. */
 static int64_t read_piece(struct wire *wire, char *bytes, size_t size)
 {
-	const char *from = "\n";
-	int64_t count = 1;
+	const struct form_piece *piece = &wire->line.pieces[wire->piece];
+	const char *from = piece->text;
+	int64_t left = piece->size - wire->sent;
+	int64_t count = left;
 
-	if (wire->sent < wire->row.length) {
-		count = window_bytes(wire, (int64_t)wire->row.offset + wire->sent, &from);
-		if (count < 0)
-			return count;
-		if (count > wire->row.length - wire->sent)
-			count = wire->row.length - wire->sent;
-	}
+	if (from)
+		from += wire->sent;
+	else
+		count = window_bytes(wire, (int64_t)wire->row.offset + piece->at + wire->sent, &from);
+	if (count < 0)
+		return count;
+	if (count > left)
+		count = left;
 	if ((size_t)count > size)
 		count = (int64_t)size;
 	memcpy(bytes, from, (size_t)count);
 	wire->sent += (uint32_t)count;
+	if (wire->sent == piece->size) {
+		wire->piece++;
+		wire->sent = 0;
+	}
 	return count;
+}
+
+/* Passes over bytes of the current row. */
+static void skip_bytes(struct wire *wire, uint32_t count)
+{
+	while (count >= wire->line.pieces[wire->piece].size)
+		count -= wire->line.pieces[wire->piece++].size;
+	wire->sent = count;
 }
 
 int wire_open(struct vault *vault, const struct job *job, const struct shard *shard,
@@ -99,8 +128,7 @@ int wire_open(struct vault *vault, const struct job *job, const struct shard *sh
 			      (long long)wire->members.count, (long long)shard->requests);
 	if (r)
 		return r;
-	/* "Before the first row" looks like the end of a row. */
-	wire->sent = 1;
+	form_init(&wire->form, job);
 	*ret_wire = take(wire);
 	return 0;
 }
@@ -112,7 +140,7 @@ int64_t wire_read(struct wire *wire, char *bytes, size_t size)
 	while (filled < size) {
 		int64_t got;
 
-		if (wire->sent > wire->row.length) {
+		if (wire->piece == wire->line.count) {
 			if (wire->next == wire->members.count)
 				break;
 			got = next_row(wire);
@@ -130,19 +158,19 @@ int64_t wire_read(struct wire *wire, char *bytes, size_t size)
 int wire_seek(struct wire *wire, int64_t offset)
 {
 	wire->next = 0;
-	wire->row = (struct record_row){ 0 };
-	wire->sent = 1;
+	wire->line.count = wire->piece = 0;
+	wire->sent = 0;
 	while (offset > 0) {
 		int r = next_row(wire);
 
 		if (r)
 			return r;
 		if (offset < wire->row.wire_length) {
-			wire->sent = (uint32_t)offset;
+			skip_bytes(wire, (uint32_t)offset);
 			return 0;
 		}
 		offset -= wire->row.wire_length;
-		wire->sent = wire->row.length + 1;
+		wire->piece = wire->line.count;
 	}
 	return 0;
 }
@@ -159,6 +187,7 @@ void wire_free(struct wire *wire)
 	vault_reader_release(&wire->input);
 	rows_release(&wire->rows);
 	rows_release(&wire->members);
+	form_release(&wire->form);
 	free(wire->window);
 	free(wire);
 }

@@ -1,6 +1,7 @@
 /*
- * A shard in its wire form: the lines of its rows, one after the other, streamed out of the job's
- * input. Nothing is copied beforehand, and it can be sent from any place again.
+ * A shard in its wire form: the lines of its rows as they are sent (work/form), one after the
+ * other, streamed out of the job's input. Nothing is copied beforehand, and it can be sent from any
+ * place again.
  */
 #ifndef BATCHD_WORK_WIRE_H
 #define BATCHD_WORK_WIRE_H
@@ -16,7 +17,10 @@ struct wire;
 
 int wire_open(struct vault *vault, const struct job *job, const struct shard *shard,
 	      struct wire **ret_wire, struct error *err);
-/* Copies up to size bytes from the current place; 0 at the end; negative errno (wire_error has the sentence). */
+/*
+ * Copies up to size bytes from the current place; 0 at the end; negative errno (wire_error has the
+ * sentence).
+ */
 int64_t wire_read(struct wire *wire, char *bytes, size_t size);
 /* Goes to an absolute offset. */
 int wire_seek(struct wire *wire, int64_t offset);

@@ -120,7 +120,7 @@ files()
 
 results()
 {
-	door -o "$1" 'http://d/v1/batches/batch_1/results'
+	door -o "$1" 'http://d/v1/batches/batch_1/results?form=lines'
 }
 
 run_undisturbed()

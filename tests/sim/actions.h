@@ -18,6 +18,7 @@ struct plan {
 	char *stuck_in;               /* a status it never leaves by itself; NULL: none */
 	char *code, *message, *param; /* validation fails with these; code NULL: it does not */
 	int64_t line;                 /* ... and this line; 0: none */
+	char *lines;                  /* ... or each of these, "2,5"; NULL: none */
 	bool fails_running;           /* ... not in validation but half-way */
 	bool completes_on_cancel;
 	int64_t expire_percent; /* expires when so much is done; -1: by the clock alone */

@@ -273,6 +273,26 @@ static void do_no_last_newline(const struct rule *rule, const struct subject *su
 	set_body(answer, &text);
 }
 
+/* Leaves bytes out at the end, and says nothing of it: the length is that of what is sent. */
+static void do_shorten(const struct rule *rule, const struct subject *subject,
+		       struct sim_answer *answer)
+{
+	auto_buffer text = {0};
+	size_t size = answer->body->size, by = (size_t)rule_number(rule, "by", 10);
+
+	(void)subject;
+	buffer_add(&text, answer->body->data, by < size ? size - by : 0);
+	set_body(answer, &text);
+}
+
+/* Says that the body is packed, which it is not. */
+static void do_encoding(const struct rule *rule, const struct subject *subject,
+			struct sim_answer *answer)
+{
+	(void)subject;
+	reply_header(answer, "content-encoding", rule_text(rule, "name", "br"));
+}
+
 static void do_frame(const struct rule *rule, const struct subject *subject,
 		     struct sim_answer *answer)
 {
@@ -337,18 +357,40 @@ static void do_gzip(const struct rule *rule, const struct subject *subject,
 	reply_header(answer, "content-encoding", "gzip");
 }
 
+/* What the content's bytes are known by. */
+static char *etag_of(const struct rule *rule, const struct sim_answer *answer)
+{
+	uint32_t crc = answer->body ? crc32_of(answer->body->data, answer->body->size) : 0;
+
+	return xasprintf("%s\"%08" PRIx32 "\"", rule_number(rule, "weak", 0) ? "W/" : "", crc);
+}
+
+/* Whether there is a range, and what was asked for still is what it was (RFC 9110, 13.1.5). */
+static bool is_range_asked(const struct rule *rule, const struct subject *subject, const char *etag,
+			   unsigned long long *ret_from)
+{
+	if (!subject->range || rule_number(rule, "ignored", 0) ||
+	    sscanf(subject->range, "bytes=%llu-", ret_from) != 1)
+		return false;
+	return !subject->if_range || rule_number(rule, "changed", 0) || !strcmp(subject->if_range, etag);
+}
+
 /* Honours "bytes=N-", and only where the answer would have been whole (RFC 9110, 14). */
 static void do_ranges(const struct rule *rule, const struct subject *subject,
 		      struct sim_answer *answer)
 {
 	size_t size = answer->body ? answer->body->size : 0;
-	unsigned long long from;
+	unsigned long long from, total = size + (unsigned long long)rule_number(rule, "grown", 0);
+	auto_free char *etag = etag_of(rule, answer);
 	auto_free char *text = NULL;
+	bool is_range = is_range_asked(rule, subject, etag, &from);
 	struct blob *rest;
 
-	reply_header(answer, "accept-ranges", "bytes");
-	if (answer->status != 200 || !subject->range || rule_number(rule, "ignored", 0) ||
-	    sscanf(subject->range, "bytes=%llu-", &from) != 1)
+	if (!rule_number(rule, "silent", 0))
+		reply_header(answer, "accept-ranges", "bytes");
+	if (!rule_number(rule, "no_etag", 0))
+		reply_header(answer, "etag", is_range && rule_number(rule, "changed", 0) ? "\"new\"" : etag);
+	if (answer->status != 200 || !is_range)
 		return;
 	if (from >= size) {
 		text = xasprintf("bytes */%zu", size);
@@ -356,8 +398,8 @@ static void do_ranges(const struct rule *rule, const struct subject *subject,
 		reply_header(answer, "content-range", text);
 		return;
 	}
-	text = xasprintf("bytes %llu-%zu/%zu",
-			 from + (unsigned long long)rule_number(rule, "shift", 0), size - 1, size);
+	text = xasprintf("bytes %llu-%zu/%llu",
+			 from + (unsigned long long)rule_number(rule, "shift", 0), size - 1, total);
 	rest = blob_copy(answer->body->data + from, size - from);
 	reply_blob(answer, 206, answer->content_type, rest);
 	reply_header(answer, "content-range", text);
@@ -414,9 +456,16 @@ const struct action actions_calls[] = {
 	{ "bom",              STAGE_AFTER,  { .call = do_frame },  "{\"before\":\"\xef\xbb\xbf\"}" },
 	{ "blank_lines",      STAGE_AFTER,  { .call = do_frame },  "{\"before\":\"\\n\",\"after\":\"\\n\\n\"}" },
 	{ "gzip",             STAGE_AFTER,  { .call = do_gzip },   NULL },
+	{ "encoding",         STAGE_AFTER,  { .call = do_encoding }, "{\"name\":\"br\"}" },
+	{ "shorten",          STAGE_AFTER,  { .call = do_shorten }, "{\"by\":10}" },
 	{ "ranges",           STAGE_AFTER,  { .call = do_ranges }, NULL },
 	{ "ranges_ignored",   STAGE_AFTER,  { .call = do_ranges }, "{\"ignored\":1}" },
 	{ "ranges_wrong",     STAGE_AFTER,  { .call = do_ranges }, "{\"shift\":1}" },
+	{ "ranges_grown",     STAGE_AFTER,  { .call = do_ranges }, "{\"grown\":1}" },
+	{ "ranges_changed",   STAGE_AFTER,  { .call = do_ranges }, "{\"changed\":1}" },
+	{ "ranges_no_etag",   STAGE_AFTER,  { .call = do_ranges }, "{\"no_etag\":1}" },
+	{ "ranges_weak",      STAGE_AFTER,  { .call = do_ranges }, "{\"weak\":1}" },
+	{ "ranges_silent",    STAGE_AFTER,  { .call = do_ranges }, "{\"silent\":1}" },
 	{ "list_stale",       STAGE_LIST,   { .list = list_stale },   "{\"ms\":60000}" },
 	{ "list_empty",       STAGE_LIST,   { .list = list_options }, "{\"empty\":1}" },
 	{ "after_ignored",    STAGE_LIST,   { .list = list_options }, "{\"ignore_after\":1,\"always_more\":1}" },

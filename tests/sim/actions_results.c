@@ -24,6 +24,7 @@ static void plan_failure(const struct rule *rule, const struct subject *subject,
 	set_text(&plan->message, rule_text(rule, "message", NULL));
 	set_text(&plan->param, rule_text(rule, "param", NULL));
 	plan->line = rule_number(rule, "line", 0);
+	set_text(&plan->lines, rule_text(rule, "lines", NULL));
 	plan->fails_running = rule_number(rule, "running", 0) != 0;
 }
 
@@ -72,6 +73,7 @@ void plan_release(struct plan *plan)
 	free(plan->code);
 	free(plan->message);
 	free(plan->param);
+	free(plan->lines);
 	*plan = (struct plan){0};
 }
 
@@ -213,8 +215,8 @@ static void row_file(const struct rule *rule, struct row_view *row)
 }
 
 #define FAILURE                                                                                    \
-	"\"code\":\"invalid_request\",\"message\":null,\"param\":null,\"line\":null,\"running\":"  \
-	"null"
+	"\"code\":\"invalid_request\",\"message\":null,\"param\":null,\"line\":null,\"lines\":"    \
+	"null,\"running\":null"
 #define ERROR_LINE                                                                                 \
 	"\"code\":\"request_timeout\",\"message\":\"The underlying call to the model timed out.\""
 #define HTTP_LINE                                                                                  \

@@ -46,6 +46,7 @@ static void show_ledger(struct context *context)
 	add_number(ledger, "files_deleted", sim->files_deleted);
 	add_number(ledger, "batches_created", (int64_t)sim->batch_ids.count);
 	add_number(ledger, "requests_answered", sim->requests_answered);
+	add_number(ledger, "requests_succeeded", sim->requests_succeeded);
 	add_number(ledger, "unauthorized", sim->unauthorized);
 	json_object_object_add(ledger, "calls", calls_object(sim));
 	for (size_t i = 0; i < sim->batch_ids.count; i++)
@@ -117,7 +118,7 @@ static void reset(struct context *context)
 	table_release(&sim->requests);
 	free(take(sim->request_counts));
 	sim->request_capacity = 0;
-	sim->requests_answered = sim->files_created = sim->files_deleted = sim->unauthorized = 0;
+	sim->requests_answered = sim->requests_succeeded = sim->files_created = sim->files_deleted = sim->unauthorized = 0;
 	memset(sim->calls, 0, sizeof(sim->calls));
 	script_clear(sim->script);
 	reply_done(context);

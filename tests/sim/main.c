@@ -22,7 +22,7 @@ enum { EXIT_USAGE = 2, MAX_SCRIPT = 4 << 20 };
 /* clang-format off */
 enum number {
 	VALIDATE_MS, RUN_MS, FINALIZE_MS, CANCEL_MS, EXPIRE_MS, SEED, TOKEN_LIMIT, MAX_REQUESTS,
-	MAX_BYTES, MAX_INPUTS, FAIL_PERMILLE, FAIL_STATUS, FAIL_TIMES, ANSWER_BYTES, PORT,
+	MAX_BYTES, MAX_INPUTS, FAIL_PERMILLE, FAIL_STATUS, FAIL_TIMES, ANSWER_BYTES, PORT, ATTEMPT,
 	NUMBER_COUNT,
 };
 
@@ -44,6 +44,7 @@ static const struct option options[] = {
 	{ "fail-times",           required_argument, NULL, FAIL_TIMES },
 	{ "answer-bytes",         required_argument, NULL, ANSWER_BYTES },
 	{ "port",                 required_argument, NULL, PORT },
+	{ "attempt",              required_argument, NULL, ATTEMPT },
 	{ "listen-unix",          required_argument, NULL, NUMBER_COUNT + LISTEN_UNIX },
 	{ "port-file",            required_argument, NULL, NUMBER_COUNT + PORT_FILE },
 	{ "key",                  required_argument, NULL, NUMBER_COUNT + KEY },
@@ -123,8 +124,8 @@ static struct sim_config make_config(const struct settings *settings)
 	};
 }
 
-/* Prints what would be answered to each line of a file, asked for the first time. */
-static int print_answers(const char *path, const struct answer_rules *rules)
+/* Prints what would be answered to each line of a file, asked for the attempt-th time. */
+static int print_answers(const char *path, const struct answer_rules *rules, unsigned attempt)
 {
 	auto_fclose FILE *file = fopen(path, "re");
 	auto_free char *text = NULL;
@@ -146,7 +147,7 @@ static int print_answers(const char *path, const struct answer_rules *rules)
 			return EXIT_FAILURE;
 		}
 		buffer_clear(&out);
-		(void)answers_add(rules, &line, 1, &out, &usage);
+		(void)answers_add(rules, &line, attempt, &out, &usage);
 		(void)fwrite(out.data, 1, out.size, stdout);
 	}
 	return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -268,6 +269,7 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN);
 	config = make_config(&settings);
 	if (settings.texts[ANSWERS])
-		return print_answers(settings.texts[ANSWERS], &config.answers);
+		return print_answers(settings.texts[ANSWERS], &config.answers,
+				     settings.numbers[ATTEMPT] ? (unsigned)settings.numbers[ATTEMPT] : 1);
 	return run(&settings, &config);
 }

@@ -99,6 +99,7 @@ static void set_subject(struct context *context, enum call call)
 		.size = -1,
 		.now_ms = sim->now_ms,
 		.range = request->header("Range", request->context),
+		.if_range = request->header("If-Range", request->context),
 		.is_paged = request->query("after", request->context) != NULL,
 	};
 	if (request->form) {

@@ -178,6 +178,7 @@ static void sort_rows(struct writing *writing, size_t done)
 				 : &writing->error;
 		result->rows[result->count++] = row;
 	}
+	writing->sim->requests_succeeded += (int64_t)writing->output.count;
 	spoil_order(&writing->output);
 	spoil_order(&writing->error);
 }

@@ -54,7 +54,8 @@ struct subject {
 	int64_t ended_ms; /* since the batch ended; -1: it did not */
 	int64_t size;     /* bytes of an upload */
 	int64_t now_ms;
-	const char *range; /* the header of that name */
+	const char *range;    /* the headers of these names */
+	const char *if_range;
 	bool is_paged;     /* the query has "after" */
 };
 

@@ -89,6 +89,7 @@ struct sim {
 	struct request_count *request_counts;
 	size_t request_capacity;
 	int64_t requests_answered;
+	int64_t requests_succeeded;
 	int64_t files_created, files_deleted;
 	int64_t calls[CALL_COUNT];
 	int64_t unauthorized;

@@ -313,14 +313,29 @@ void validate_add_error(struct batch *batch, const char *code, const char *messa
 	json_object_array_add(data, error);
 }
 
+/* The errors that a rule asked for. */
+static void add_planned(struct batch *batch)
+{
+	const struct plan *plan = &batch->plan;
+	const char *at = plan->lines;
+
+	if (!at)
+		validate_add_error(batch, plan->code, plan->message, plan->param, plan->line);
+	while (at && *at) {
+		char *end;
+
+		validate_add_error(batch, plan->code, plan->message, plan->param, strtoll(at, &end, 10));
+		at = *end == ',' ? end + 1 : "";
+	}
+}
+
 void validate_input(struct sim *sim, struct batch *batch)
 {
 	struct reading reading = {.sim = sim, .batch = batch};
 	auto_free char *message = NULL;
 
 	if (batch->plan.code && !batch->plan.fails_running) {
-		validate_add_error(batch, batch->plan.code, batch->plan.message, batch->plan.param,
-				   batch->plan.line);
+		add_planned(batch);
 		return;
 	}
 	if (!batch->input) {

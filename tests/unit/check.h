@@ -12,6 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A sanitizer keeps what is freed, so memory cannot be measured beside it. */
+#if defined(__SANITIZE_ADDRESS__)
+#define CHECK_IS_SANITIZED 1
+#elif defined(__has_feature)
+#define CHECK_IS_SANITIZED __has_feature(address_sanitizer)
+#else
+#define CHECK_IS_SANITIZED 0
+#endif
+
 #define CHECK(claim)                                                                               \
 	{                                                                                          \
 		#claim, claim                                                                      \

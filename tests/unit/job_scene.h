@@ -26,6 +26,7 @@
 
 #define SCENE_JOB 1
 #define SCENE_KEY 0x5eed
+#define SCENE_INPUTS 7 /* embedding inputs of every request */
 
 struct scene {
 	char folder[64];
@@ -119,6 +120,7 @@ static inline struct record_row scene_row(const char *input, size_t offset, size
 		.offset = offset,
 		.length = (uint32_t)size,
 		.wire_length = (uint32_t)size + 1,
+		.inputs = SCENE_INPUTS,
 		.id_at = (uint32_t)request.custom_id.at,
 		.id_length = (uint32_t)request.custom_id.size,
 		.id_hash = hash_keyed(SCENE_KEY, id,

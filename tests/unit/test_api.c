@@ -8,6 +8,7 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/io/config.h"
+#include "daemon/io/http.h"
 #include "daemon/work/api.h"
 #include "tests/sim/model.h"
 #include "tests/unit/check.h"
@@ -15,7 +16,7 @@
 #include "tests/world/loop.h"
 
 static const enum api_call calls[] = { API_UPLOAD, API_CREATE, API_RETRIEVE, API_LIST,
-				       API_CANCEL, API_CONTENT, API_DELETE };
+				       API_CANCEL, API_CONTENT, API_DELETE, API_CONTENT_REST };
 
 static bool is_clear_refusal(int status)
 {
@@ -63,6 +64,9 @@ static enum api_verdict general(enum api_call call, int status)
 	case 408:
 	case 409:
 		return call == API_CREATE ? API_DOUBT : API_AGAIN;
+	case 413:
+		/* Of what has no body it is some proxy's word, and says nothing of what is there. */
+		return call == API_CREATE || call == API_UPLOAD ? API_TOO_LARGE : API_AGAIN;
 	case 425:
 	case 429:
 		return API_AGAIN;
@@ -84,6 +88,8 @@ static const struct { enum api_call call; int status; enum api_verdict verdict; 
 	{ API_LIST,    404, API_REFUSED },
 	{ API_LIST,    405, API_REFUSED },
 	{ API_CANCEL,  409, API_REFUSED },
+	{ API_CONTENT_REST, 206, API_OK    },
+	{ API_CONTENT_REST, 416, API_AGAIN },
 };
 
 static const struct { const char *code, *message; int low, high; enum api_verdict verdict; } worded[] = {
@@ -105,7 +111,7 @@ static enum api_verdict wanted(enum api_call call, int status)
 		if (special[i].call == call && special[i].status == status)
 			return special[i].verdict;
 	/* Only 200 is the file: 202 says "later", 206 gives a part that nobody asked for. */
-	if (call == API_CONTENT && status > 200 && status < 300)
+	if ((call == API_CONTENT || call == API_CONTENT_REST) && status > 200 && status < 300)
 		return API_AGAIN;
 	return general(call, status);
 }
@@ -135,6 +141,51 @@ static void some_words_mean_more_than_the_status(void)
 							  worded[k].message),
 						is_meant ? worded[k].verdict : wanted(calls[i], status));
 			}
+}
+
+/* A batch that is too large by the provider's own words may be cut; what sounds like it, and is not, must not be. */
+static void what_is_too_large_is_known_by_its_words(void)
+{
+	/* clang-format off */
+	static const struct { const char *code, *message; bool is_meant; } cases[] = {
+		{ "file_too_large", NULL, true },
+		{ "too_many_tasks", "The number of requests in the input file exceeds the limit of 100000.", true },
+		{ "max_file_size_exceeded", "x", true },
+		{ NULL, "File is too large. Maximum file size for purpose 'batch' is 200000000 bytes.", true },
+		{ "invalid_request_error", "Request Entity Too Large", true },
+		{ NULL, "The file size of 210 MB exceeds what is allowed", true },
+		{ "invalid_value", "There are too many requests in this file", true },
+		{ "invalid_value", "Too many lines in the batch", true },
+		{ "400", "The number of embedding inputs in the input file exceeds the limit of 50000.", true },
+		{ "rate_limit_exceeded", "Too many requests", false },
+		{ NULL, "Too Many Requests", false },
+		{ NULL, "The number of requests a minute exceeds your limit", false },
+		{ "invalid_value", "max_tokens is too large: 40000. This model supports at most 16384.", false },
+		{ "context_length_exceeded", "This model's maximum context length is 128000 tokens", false },
+		{ "invalid_type", "metadata.file: string too long", false },
+		{ "too_large_to_fail", "x", false },
+		{ NULL, "Invalid file format for Batch API. Must be .jsonl", false },
+		{ NULL, NULL, false },
+	};
+	/* clang-format on */
+
+	for (size_t k = 0; k < ARRAY_SIZE(cases); k++)
+		for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+			for (int status = 100; status < 600; status++) {
+				bool has_body = calls[i] == API_UPLOAD || calls[i] == API_CREATE;
+				bool is_meant = cases[k].is_meant && has_body && (status == 400 || status == 422);
+
+				CHECK_ROW(cases[k].message ? cases[k].message : "-",
+					  api_judge(calls[i], HTTP_ANSWERED, status, cases[k].code, cases[k].message) ==
+						  (is_meant ? API_TOO_LARGE : wanted(calls[i], status)));
+			}
+}
+
+/* A full queue is waited for, and nothing is cut for it. */
+static void a_full_queue_is_not_too_large(void)
+{
+	CU_ASSERT_EQUAL(api_judge(API_CREATE, HTTP_ANSWERED, 400, "too_many_tasks", "Enqueued token limit reached"), API_FULL);
+	CU_ASSERT_EQUAL(api_judge(API_CREATE, HTTP_ANSWERED, 413, "token_limit_exceeded", NULL), API_FULL);
 }
 
 /* --- what leaves, and what comes of it --- */
@@ -197,8 +248,9 @@ static void on_answer(const struct api_answer *answer, void *context)
 	(void)snprintf(bench->code, sizeof(bench->code), "%s", answer->code ? answer->code : "");
 }
 
-static int on_piece(const char *bytes, size_t size, void *context)
+static int on_piece(const struct http_response *head, const char *bytes, size_t size, void *context)
 {
+	CU_ASSERT_EQUAL(head->status / 100, 2);
 	buffer_add(&((struct bench *)context)->data, bytes, size);
 	return 0;
 }
@@ -254,7 +306,7 @@ static void redirects_are_followed_without_the_key(void)
 		struct bench bench;
 
 		bench_begin(&bench, cases[i].script);
-		(void)api_content(bench.api, "x", on_piece, on_answer, &bench);
+		(void)api_content(bench.api, "x", 0, NULL, on_piece, on_answer, &bench);
 		bench_wait(&bench);
 		CHECK_ROW(cases[i].script, bench.verdict == cases[i].verdict);
 		CHECK_ROW(cases[i].script, bench.network.calls == cases[i].calls);
@@ -293,5 +345,6 @@ static void an_aborted_call_says_nothing(void)
 
 CHECK_MAIN("api", CHECK(only_a_clear_word_settles_a_create), CHECK(nothing_else_is_ever_in_doubt),
 	   CHECK(every_status_of_every_call_has_its_verdict), CHECK(some_words_mean_more_than_the_status),
+	   CHECK(what_is_too_large_is_known_by_its_words), CHECK(a_full_queue_is_not_too_large),
 	   CHECK(refusals_are_told_in_the_providers_words), CHECK(redirects_are_followed_without_the_key),
 	   CHECK(ids_are_escaped), CHECK(an_aborted_call_says_nothing))

@@ -108,6 +108,7 @@ static void times_are_read_in_every_form(void)
 		/* Whose hours these are, nobody says. */
 		{ "\"2026-09-29T18:18:01\"",           0 },
 		{ "\"2026-09-29\"",                    0 },
+		{ "\"1900-02-28T12:00:00Z\"",          0 },
 		{ "\"yesterday\"",                     0 },
 		{ "\"\"",                              0 },
 		{ "null",                              0 },

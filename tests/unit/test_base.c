@@ -230,9 +230,62 @@ static void hashes_as_the_standard_says(void)
 	hash_sha256_free(NULL);
 }
 
+static void fingerprint(uint64_t key, const void *bytes, size_t size, size_t piece, uint8_t *ret_fingerprint)
+{
+	struct hash_body *body = hash_body_new(key);
+
+	for (size_t at = 0; at < size; at += piece)
+		hash_body_add(body, (const char *)bytes + at, size - at < piece ? size - at : piece);
+	hash_body_finish(body, ret_fingerprint);
+	hash_body_free(body);
+}
+
+static void knows_a_body_again_in_other_pieces(void)
+{
+	static const size_t pieces[] = { 1, 7, 15, 16, 17, 4096, 100000 };
+	uint8_t first[HASH_BODY_SIZE], other[HASH_BODY_SIZE];
+	auto_free char *bytes = xcalloc(1, 70001);
+
+	fingerprint(42, bytes, 70001, 70001, first);
+	for (size_t i = 0; i < ARRAY_SIZE(pieces); i++) {
+		fingerprint(42, bytes, 70001, pieces[i], other);
+		CU_ASSERT_EQUAL(memcmp(first, other, sizeof(first)), 0);
+	}
+	hash_body_free(NULL);
+}
+
+static void takes_no_body_for_another(void)
+{
+	static const size_t places[] = { 0, 15, 16, 35000, 69999 };
+	uint8_t first[HASH_BODY_SIZE], other[HASH_BODY_SIZE];
+	auto_free char *bytes = xcalloc(1, 70001);
+
+	fingerprint(42, bytes, 70000, 32500, first);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		bytes[places[i]] ^= 1;
+		fingerprint(42, bytes, 70000, 32500, other);
+		CU_ASSERT_NOT_EQUAL(memcmp(first, other, sizeof(first)), 0);
+		bytes[places[i]] ^= 1;
+	}
+	/* The same zeros, one more or one less; and the same bytes in another instance. */
+	fingerprint(42, bytes, 70001, 32500, other);
+	CU_ASSERT_NOT_EQUAL(memcmp(first, other, sizeof(first)), 0);
+	fingerprint(42, bytes, 69999, 32500, other);
+	CU_ASSERT_NOT_EQUAL(memcmp(first, other, sizeof(first)), 0);
+	fingerprint(43, bytes, 70000, 32500, other);
+	CU_ASSERT_NOT_EQUAL(memcmp(first, other, sizeof(first)), 0);
+}
+
 /* What is on disk was written with these sums: another function would find every record torn. */
 static void keeps_its_sums_from_version_to_version(void)
 {
+	/* Test case 1 of the paper that proposed GCM. */
+	static const uint8_t nothing[HASH_BODY_SIZE] = { 0x58, 0xe2, 0xfc, 0xce, 0xfa, 0x7e, 0x30, 0x61,
+							 0x36, 0x7f, 0x1d, 0x57, 0xa4, 0xe7, 0x45, 0x5a };
+	uint8_t body[HASH_BODY_SIZE];
+
+	fingerprint(0, "", 0, 1, body);
+	CU_ASSERT_EQUAL(memcmp(body, nothing, sizeof(body)), 0);
 	CU_ASSERT_EQUAL(hash_check("", 0), 0x38d394c2);
 	CU_ASSERT_EQUAL(hash_keyed(0, "", 0), 0x2d06800538d394c2);
 	CU_ASSERT(hash_keyed(1, "abc", 3) == hash_keyed(1, "abc", 3));
@@ -315,6 +368,8 @@ CHECK_MAIN("base", CHECK(gives_memory_of_size_zero), CHECK(copies_bytes_and_ends
 	   CHECK(grows_a_buffer_byte_by_byte), CHECK(drops_from_the_front_of_a_buffer),
 	   CHECK(reuses_a_buffer_that_was_released), CHECK(fills_an_error_and_returns_its_code),
 	   CHECK(cuts_a_sentence_between_characters), CHECK(keeps_a_sentence_that_just_fits),
-	   CHECK(hashes_as_the_standard_says), CHECK(keeps_its_sums_from_version_to_version),
+	   CHECK(hashes_as_the_standard_says),
+	   CHECK(knows_a_body_again_in_other_pieces), CHECK(takes_no_body_for_another),
+	   CHECK(keeps_its_sums_from_version_to_version),
 	   CHECK(writes_a_line_that_nobody_can_forge), CHECK(shows_a_missing_text_as_a_dash),
 	   CHECK(logs_only_fields_of_the_list), CHECK(knows_the_names_of_its_levels))

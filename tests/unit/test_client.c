@@ -1,4 +1,5 @@
 #include "client/exits.h"
+#include "client/extract.h"
 #include "client/job.h"
 #include "client/json.h"
 #include "client/options.h"
@@ -382,6 +383,82 @@ static void finds_every_repeat_however_many_fit_in_memory(void)
 	}
 }
 
+static void holds_labels_and_models_to_what_batchd_takes(void)
+{
+	/* clang-format off */
+	static const struct {
+		const char *text;
+		int label;
+		int model;
+	} rows[] = {
+		{ "a=b", 0, 0 }, { "team/a.b_c-1=", 0, 0 }, { "a=b=c", 0, 0 }, { "=b", -EINVAL, 0 }, { "a", -EINVAL, 0 },
+		{ "a b=c", -EINVAL, 0 }, { "\xc3\xa9=c", -EINVAL, 0 }, { "a=\xc3\xa9", 0, 0 }, { "a=\x1b[2J", -EINVAL, -EINVAL },
+		{ "a=\xff", -EINVAL, -EINVAL }, { "", -EINVAL, -EINVAL }, { "a=\"", 0, -EINVAL }, { "a=\\", 0, -EINVAL },
+		{ "1234567890123456789012345678901234567890123456789012345678901234=", -EINVAL, 0 },
+		{ "a=1234567890123456789012345678901234567890123456789012345678901234", -EINVAL, 0 },
+		{ "a=123456789012345678901234567890123456789012345678901234567890123", 0, 0 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t size;
+
+		CHECK_ROW(rows[i].text, words_label(rows[i].text, &size, NULL) == rows[i].label);
+		CHECK_ROW(rows[i].text, words_model(rows[i].text) == rows[i].model);
+	}
+}
+
+static void knows_a_job_that_waits_for_a_person(void)
+{
+	/* clang-format off */
+	static const struct {
+		const char *shard;
+		bool is_held;
+	} rows[] = {
+		{ "{\"state\":\"fetched\",\"due_at\":null,\"why\":\"lost\"}", true },
+		{ "{\"state\":\"fetched\",\"due_at\":7,\"why\":\"later\"}", false },
+		{ "{\"state\":\"fetched\",\"due_at\":null,\"why\":null}", false },
+		{ "{\"state\":\"collected\",\"due_at\":null,\"why\":\"lost\"}", false },
+		{ "{}", false },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *text = xasprintf("{\"batchd\":{\"shards\":[{},%s]}}", rows[i].shard);
+		auto_json *batch = json_read(text, strlen(text));
+
+		CHECK_ROW(rows[i].shard, batch && job_held(batch) == rows[i].is_held);
+	}
+}
+
+static void maps_every_answer_to_an_exit_status(void)
+{
+	/* clang-format off */
+	static const struct {
+		int http;
+		const char *code;
+		int status;
+		bool is_passing;
+	} rows[] = {
+		{ 200, "", EXIT_DONE, false }, { 400, "invalid_value", EXIT_OTHER, false }, { 400, "invalid_encoding", EXIT_INPUT, false },
+		{ 403, "", EXIT_REFUSED, false }, { 404, "", EXIT_NO_JOB, false }, { 409, "not_finished", EXIT_NOT_FINISHED, false },
+		{ 409, "nothing_to_retry", EXIT_OTHER, false }, { 409, "idempotency_conflict", EXIT_OTHER, false },
+		{ 413, "too_large", EXIT_INPUT, false }, { 415, "", EXIT_INPUT, false }, { 429, "too_many", EXIT_LATER, false },
+		{ 503, "draining", EXIT_LATER, false }, { 503, "outcome_unknown", EXIT_LATER, true }, { 507, "disk_full", EXIT_LATER, false },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *text = xasprintf("{\"error\":{\"code\":\"%s\"}}", rows[i].code);
+		auto_json *object = json_read(text, strlen(text));
+		const struct connection_reply reply = {.status = rows[i].http, .object = object};
+		struct failure failure;
+
+		CHECK_ROW(text, failure_read(0, NULL, &reply, &failure) == rows[i].status);
+		CHECK_ROW(text, failure.is_passing == rows[i].is_passing);
+	}
+}
+
 static void puts_a_file_in_place_only_when_it_is_whole(void)
 {
 	char folder[] = "/tmp/test_client-XXXXXX", text[8] = "";
@@ -412,6 +489,63 @@ static void puts_a_file_in_place_only_when_it_is_whole(void)
 	CU_ASSERT_EQUAL(rmdir(folder), 0);
 }
 
+#define ANSWER(text)                                                                               \
+	"{\"custom_id\":\"a\",\"response\":{\"status_code\":200,\"body\":{\"choices\":[{\"message\":"     \
+	"{\"content\":\"" text "\"}}]}},\"error\":null}\n"
+
+/* Gives bytes in pieces of this size to an extract, whose texts go to a file; what is in it then. */
+static int extract_in_pieces(const char *bytes, size_t piece, const char *path, bool is_cut_before,
+			     char *text, size_t room)
+{
+	auto_with(sink_free) struct sink *sink = NULL;
+	auto_with(extract_free) struct extract *extract = NULL;
+	struct error err;
+	ssize_t got;
+	int r = 0;
+	int fd;
+
+	CU_ASSERT_EQUAL_FATAL(sink_new(path, true, &sink, &err), 0);
+	extract = extract_new(sink);
+	if (is_cut_before) {
+		CU_ASSERT_EQUAL(extract_write(extract, bytes, strlen(bytes) / 2), 0);
+		extract_restart(extract);
+		CU_ASSERT_EQUAL(sink_restart(sink, &err), 0);
+	}
+	for (size_t at = 0, size = strlen(bytes); !r && at < size; at += piece)
+		r = extract_write(extract, bytes + at, piece < size - at ? piece : size - at);
+	CU_ASSERT_EQUAL(extract_problem(extract, &err), r);
+	if (!r)
+		r = extract_finish(extract, &err);
+	if (r)
+		return r;
+	CU_ASSERT_EQUAL(sink_finish(sink, &err), 0);
+	fd = open(path, O_RDONLY);
+	got = read(fd, text, room - 1);
+	(void)close(fd);
+	text[got < 0 ? 0 : got] = '\0';
+	return 0;
+}
+
+static void takes_the_texts_out_of_lines_however_they_come(void)
+{
+	static const char lines[] = ANSWER("one") ANSWER("") ANSWER("two\\nlines")
+		"{\"custom_id\":\"b\",\"response\":{\"status_code\":200}}\n" ANSWER("\\u00e9");
+	char folder[] = "/tmp/test_client-XXXXXX", text[128];
+	auto_free char *path = NULL;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+	path = xasprintf("%s/out", folder);
+	for (size_t piece = 1; piece <= sizeof(lines); piece++) {
+		CU_ASSERT_EQUAL(extract_in_pieces(lines, piece, path, piece % 2, text, sizeof(text)), 0);
+		CU_ASSERT_STRING_EQUAL(text, "one\n\ntwo\nlines\n\n\xc3\xa9\n");
+	}
+	CU_ASSERT_EQUAL(unlink(path), 0);
+	/* A line that is cut, and one that is none: then there is no file. */
+	CU_ASSERT_EQUAL(extract_in_pieces(ANSWER("one") "{}", 7, path, false, text, sizeof(text)), -EBADMSG);
+	CU_ASSERT_EQUAL(extract_in_pieces(ANSWER("one") "what\n", 7, path, false, text, sizeof(text)), -EBADMSG);
+	CU_ASSERT_EQUAL(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	CU_TestInfo claims[] = {
@@ -430,6 +564,10 @@ int main(void)
 		CHECK(draws_a_bar_that_fits),
 		CHECK(finds_every_repeat_however_many_fit_in_memory),
 		CHECK(puts_a_file_in_place_only_when_it_is_whole),
+		CHECK(holds_labels_and_models_to_what_batchd_takes),
+		CHECK(knows_a_job_that_waits_for_a_person),
+		CHECK(maps_every_answer_to_an_exit_status),
+		CHECK(takes_the_texts_out_of_lines_however_they_come),
 		CU_TEST_INFO_NULL,
 	};
 

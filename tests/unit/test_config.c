@@ -12,6 +12,7 @@
 #include "tests/unit/check.h"
 
 #define PROVIDER "[provider a]\nbase_url=http://h/v1\n"
+#define LETTERS_32 "abcdefghijklmnopqrstuvwxyz123456"
 
 DEFINE_CLEANUP(struct config *, config_free)
 
@@ -74,8 +75,32 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a/b]\n", ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
 	{ "[provider abcdefghijklmnopqrstuvwxyz1234567]\n",
 	  ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
-	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon] and [provider NAME])" },
-	{ "[]\n", ":1: unknown section [] (there are [daemon] and [provider NAME])" },
+	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME] and [model NAME])" },
+	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME] and [model NAME])" },
+	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME] and [model NAME])" },
+	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME] and [model NAME])" },
+	{ "[model]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
+	{ "[model a b]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
+	{ "[model \xc3\xa9]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
+	{ "[model " LETTERS_32 LETTERS_32 LETTERS_32 LETTERS_32 "x]\n",
+	  ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
+	{ PROVIDER "[model m]\n\n", ":3: [model m]: neither input_price nor output_price" },
+	{ PROVIDER "[model m]\ninput_price = 0\n", ":3: [model m]: neither input_price nor output_price" },
+	{ PROVIDER "[model m]\ninput_price = 1\n[model m]\n", ":5: [model m] stands here twice (first at line 3)" },
+	{ "[model m]\ninput_price = 1.2345678\n",
+	  ":2: [model m] input_price: \"1.2345678\" is no price (10, 0.15; at most six places)" },
+	{ "[model m]\noutput_price = $2\n", ":2: [model m] output_price: \"$2\" is no price (10, 0.15; at most six places)" },
+	{ "[model m]\noutput_price = 1000000.1\n", ":2: [model m] output_price: \"1000000.1\" is out of range (0 to 1000000)" },
+	{ "[model m]\nprice = 1\n", ":2: [model m]: unknown key \"price\"" },
+	{ "[model m]\noutput_price = 1\noutput_price = 2\n", ":3: [model m] output_price: given twice (first at line 2)" },
+	{ "[daemon]\ncurrency = US$\n", ":2: [daemon] currency: \"US$\" is not 1 to 8 letters" },
+	{ "[daemon]\ncurrency = ABCDEFGHI\n", ":2: [daemon] currency: \"ABCDEFGHI\" is not 1 to 8 letters" },
+	{ "[provider a]\nresend_lost = 1\n", ":2: [provider a] resend_lost: \"1\" is no percentage (1%, 0.05%)" },
+	{ "[provider a]\nresend_lost = 0.001%\n", ":2: [provider a] resend_lost: \"0.001%\" is no percentage (1%, 0.05%)" },
+	{ "[provider a]\nresend_lost = 1.%\n", ":2: [provider a] resend_lost: \"1.%\" is no percentage (1%, 0.05%)" },
+	{ "[provider a]\nbatch_discount = 100.01%\n", ":2: [provider a] batch_discount: \"100.01%\" is out of range (0% to 100%)" },
+	{ "[provider a]\nbytes_per_token = 0\n", ":2: [provider a] bytes_per_token: \"0\" is out of range (1 to 1000)" },
+	{ "[provider a]\nprobe_lost = 8d\n", ":2: [provider a] probe_lost: \"8d\" is out of range (0ms to 7d)" },
 	{ "[daemon\n", ":1: \"[\" without \"]\"" },
 	{ "[daemon] x\n", ":1: nothing may follow [daemon] on its line" },
 	{ "socket = /x\n", ":1: \"socket\" stands before any section" },
@@ -112,7 +137,7 @@ static void reads_every_key(void)
 {
 	static const char text[] =
 		"\xef\xbb\xbf[daemon]\r\n# a comment\n; another\r\nstate_folder = /s\r\nsocket=/k\n"
-		"operators = wheel\nlog_level = debug\nmax_file = 1MiB\nmax_connections = 7\n"
+		"operators = wheel\ncurrency = EUR\nlog_level = debug\nmax_file = 1MiB\nmax_connections = 7\n"
 		"  max_connections_per_user : 3\nmin_free = 0\n\t[provider a.b-c_9]  \n"
 		"base_url = https://h:1/v1//\napi_key_file = k.key\norganization = org-1\nproject "
 		"= p\n"
@@ -120,7 +145,9 @@ static void reads_every_key(void)
 		"2h\n"
 		"settle = 0s\nretry_first = 1s\nretry_longest = 1d\nconnect_timeout = 2s\n"
 		"call_timeout = 3s\nstall_timeout = 4s\nmax_requests = 5\nmax_bytes = 6KB\n"
-		"max_attempts = 7\nmax_transfers = 8\ntrust_list = yes\n[provider "
+		"max_attempts = 7\nmax_transfers = 8\ntrust_list = yes\nmax_inputs = 9\nmax_tokens = 10\n"
+		"bytes_per_token = 3\nprobe_lost = 2m\nresend_lost = 0.25 %\nbatch_discount = 12.5%\n"
+		"[model a*]\ninput_price = 2.5\noutput_price=0.000001\n[provider "
 		"z]\nbase_url=http://z";
 	auto_free char *wanted = xstrdup(text);
 	auto_with(config_free) struct config *config = NULL;
@@ -154,6 +181,10 @@ static void reads_every_key(void)
 	CU_ASSERT(a->connect_timeout == 2000 && a->call_timeout == 3000);
 	CU_ASSERT(a->stall_timeout == 4000 && a->max_requests == 5 && a->max_bytes == 6000);
 	CU_ASSERT(a->max_attempts == 7 && a->max_transfers == 8 && a->trust_list);
+	CU_ASSERT(a->max_inputs == 9 && a->max_tokens == 10 && a->bytes_per_token == 3);
+	CU_ASSERT(a->probe_lost == 120000 && a->resend_lost == 25 && a->batch_discount == 1250);
+	CU_ASSERT_STRING_EQUAL(config->currency, "EUR");
+	CU_ASSERT(config->model_count == 1 && config->models[0].input_price == 2500000 && config->models[0].output_price == 1);
 	CU_ASSERT_STRING_EQUAL(config_provider_find(config, "z")->base_url, "http://z");
 	CU_ASSERT_PTR_NULL(config_provider_find(config, "none"));
 }
@@ -180,6 +211,48 @@ static void presets_what_the_header_promises(void)
 	CU_ASSERT(provider->call_timeout == 60000 && provider->stall_timeout == 60000);
 	CU_ASSERT(provider->max_requests == 50000 && provider->max_bytes == 200000000);
 	CU_ASSERT(provider->max_attempts == 3 && provider->max_transfers == 4);
+	CU_ASSERT(provider->max_inputs == 50000 && provider->max_tokens == 0);
+	CU_ASSERT(provider->bytes_per_token == 4 && provider->probe_lost == 3600000);
+	CU_ASSERT(provider->resend_lost == 100 && provider->batch_discount == 5000);
+	CU_ASSERT_STRING_EQUAL(config->currency, "USD");
+	CU_ASSERT(config->model_count == 0 && !config_model_find(config, "any"));
+}
+
+static void takes_the_first_prices_that_fit_a_model(void)
+{
+	/* clang-format off */
+	static const struct { const char *model; int64_t price; } rows[] = {
+		{ "gpt-4o", 1 }, { "gpt-4o-mini", 2 }, { "gpt-4o-2026", 3 }, { "gpt-4", 4 }, { "ft:gpt-4o", 4 }, { "", 4 },
+	};
+	static const char text[] = PROVIDER
+		"[model gpt-4o]\ninput_price = 0.000001\n[model gpt-*-mini]\ninput_price = 0.000002\n"
+		"[model gpt-4o*]\ninput_price = 0.000003\n[model *]\ninput_price = 0.000004\n[model gpt-4]\ninput_price = 9\n";
+	/* clang-format on */
+	auto_with(config_free) struct config *config = NULL;
+	struct error err = {0};
+
+	CU_ASSERT_FATAL(load(text, strlen(text), &config, &err) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct config_model *model = config_model_find(config, rows[i].model);
+
+		CHECK_ROW(rows[i].model, model && model->input_price == rows[i].price && !model->output_price);
+	}
+}
+
+static void limits_the_number_of_models(void)
+{
+	auto_with(config_free) struct config *config = NULL;
+	auto_buffer text = {0};
+	struct error err = {0};
+
+	buffer_add_text(&text, PROVIDER);
+	for (int i = 0; i < CONFIG_MAX_MODELS; i++)
+		buffer_add_format(&text, "[model m%d]\noutput_price=1\n", i);
+	CU_ASSERT(load(text.data, text.size, &config, &err) == 0);
+	config_free(take(config));
+	buffer_add_text(&text, "[model last]\n");
+	CU_ASSERT(load(text.data, text.size, &config, &err) == -EINVAL);
+	CU_ASSERT_STRING_EQUAL(err.text, ":515: more than 256 models");
 }
 
 /* The longest line is what inih's buffer leaves: it takes 200 bytes here, but a build may differ.
@@ -430,14 +503,15 @@ static void prints_every_key_so_that_it_can_be_read_back(void)
 	rewind(file);
 	while (fscanf(file, "%31s %63s %63s\n", section, name, preset) == 3) {
 		if (strcmp(section, before) != 0)
-			buffer_add_format(&text, "[%s%s]\n", section, *section == 'p' ? " a" : "");
+			buffer_add_format(&text, "[%s%s]\n%s", section, *section == 'd' ? "" : " a",
+					  *section == 'p' ? "base_url = http://h\n" : "");
 		memcpy(before, section, sizeof(before));
 		if (strcmp(preset, "-") != 0)
 			buffer_add_format(&text, "%s = %s\n", name, preset);
 		count++;
 	}
-	buffer_add_text(&text, "base_url = http://h\n");
-	CU_ASSERT(count == 27);
+	buffer_add_text(&text, "input_price = 1\n");
+	CU_ASSERT(count == 36);
 	CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == 0);
 	(void)unlink(path);
 }
@@ -460,6 +534,7 @@ CHECK_MAIN("config", CHECK(makes_its_folder), CHECK(refuses_a_wrong_file_with_it
 	   CHECK(names_the_line_that_is_too_long),
 	   CHECK(lets_a_comment_be_of_any_length_and_content), CHECK(refuses_a_zero_byte_anywhere),
 	   CHECK(survives_any_bytes), CHECK(limits_the_number_of_providers),
+	   CHECK(limits_the_number_of_models), CHECK(takes_the_first_prices_that_fit_a_model),
 	   CHECK(names_the_file_that_cannot_be_read), CHECK(reads_durations_and_sizes),
 	   CHECK(reads_a_key_that_is_only_its_owners),
 	   CHECK(reads_a_credential_of_the_service_manager),

@@ -61,6 +61,18 @@ static void sends_what_was_asked_and_nothing_of_its_own(void)
 	CU_ASSERT_FALSE(peer_was_told("Content-Type"));
 	run(&(struct http_request){.method = "GET", .url = peer.url, .range_from = 4711}, NULL);
 	CU_ASSERT(peer_was_told("\r\nRange: bytes=4711-\r\n"));
+	CU_ASSERT_FALSE(peer_was_told("If-Range"));
+	run(&(struct http_request){.method = "GET",
+				   .url = peer.url,
+				   .range_from = 1,
+				   .if_range = "\"e\"",
+				   .is_raw = true},
+	    NULL);
+	CU_ASSERT(peer_was_told("\r\nRange: bytes=1-\r\n"));
+	CU_ASSERT(peer_was_told("\r\nIf-Range: \"e\"\r\n"));
+	CU_ASSERT(peer_was_told("\r\nAccept-Encoding: identity\r\n"));
+	run(&(struct http_request){.method = "GET", .url = peer.url, .if_range = "\"e\""}, NULL);
+	CU_ASSERT_FALSE(peer_was_told("Range"));
 	end();
 }
 
@@ -350,6 +362,12 @@ static void undoes_gzip_though_identity_was_asked_for(void)
 	result = run(&(struct http_request){.method = "GET", .url = peer.url}, on_data);
 	CU_ASSERT_STRING_EQUAL(result->body, "");
 	CU_ASSERT_EQUAL(result->data.size, 19);
+	/* Whoever checks that it is whole gets what was sent. */
+	result = run(&(struct http_request){.method = "GET", .url = peer.url, .is_raw = true}, on_data);
+	CU_ASSERT_EQUAL(result->transport, HTTP_ANSWERED);
+	CU_ASSERT_STRING_EQUAL(result->content_encoding, "gzip");
+	CU_ASSERT_EQUAL_FATAL(result->data.size, 29);
+	CU_ASSERT_EQUAL(memcmp(result->data.data, answer + sizeof(answer) - 1 - 29, 29), 0);
 	end();
 }
 

@@ -10,7 +10,6 @@
 
 #define MANY 200000 /* lines: their ids are sorted on disk */
 #define MB   (1000 * 1000)
-#define ROOM (200 * MB) /* of a batch */
 
 /* A request with this id, model and url, as written between the quotes. */
 #define REQUEST_OF(id, model, url)                                                                 \
@@ -45,12 +44,11 @@ static char *input_path(const struct scene *scene)
 	return xasprintf("%s/files/%" PRId64, scene->folder, scene->job.input_file);
 }
 
-static struct run take_in(struct scene *scene, int64_t max_bytes, struct intake **ret_intake)
+static struct run take_in(struct scene *scene, struct intake **ret_intake)
 {
 	struct run run = {.slices = 1};
 
-	run.code =
-		intake_new(scene->vault, &scene->job, SCENE_KEY, max_bytes, ret_intake, &run.err);
+	run.code = intake_new(scene->vault, &scene->job, SCENE_KEY, ret_intake, &run.err);
 	while (!run.code && (run.code = intake_slice(*ret_intake, &run.err)) > 0) {
 		run.slices++;
 		run.code = 0;
@@ -164,7 +162,7 @@ static void tells_what_is_wrong_and_where(void)
 
 		scene_begin(&scene);
 		keep_input(&scene, inputs[i].input, inputs[i].size);
-		CHECK_ROW(inputs[i].name, take_in(&scene, ROOM, &intake).code == 0);
+		CHECK_ROW(inputs[i].name, take_in(&scene, &intake).code == 0);
 		CHECK_ROW(inputs[i].name, intake_result(intake)->requests == inputs[i].right);
 		CHECK_ROW(inputs[i].name, intake_result(intake)->flaws == inputs[i].flaws);
 		flaws = flaws_text(intake);
@@ -188,7 +186,7 @@ static void indexes_every_line(void)
 
 	scene_begin(&scene);
 	keep_input(&scene, input, strlen(input));
-	CU_ASSERT_EQUAL_FATAL(take_in(&scene, ROOM, &intake).code, 0);
+	CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
 	CU_ASSERT_EQUAL(intake_result(intake)->requests, 4);
 	CU_ASSERT_STRING_EQUAL(intake_result(intake)->flaws_json, "[]");
 	CU_ASSERT_EQUAL_FATAL(intake_keep(intake, NULL), 0);
@@ -228,7 +226,7 @@ static void counts_what_belongs_to_each_model_and_url(void)
 
 	scene_begin(&scene);
 	keep_input(&scene, text, strlen(text));
-	CU_ASSERT_EQUAL_FATAL(take_in(&scene, ROOM, &intake).code, 0);
+	CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
 	result = intake_result(intake);
 	CU_ASSERT_EQUAL_FATAL(result->group_count, 2);
 	CU_ASSERT_STRING_EQUAL(result->groups[0].model, "m");
@@ -256,7 +254,7 @@ static void names_the_id_and_both_lines_of_a_repeat(void)
 
 	scene_begin(&scene);
 	keep_input(&scene, text, strlen(text));
-	CU_ASSERT_EQUAL_FATAL(take_in(&scene, ROOM, &intake).code, 0);
+	CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
 	message = flaw_message(intake, 0, &size);
 	CU_ASSERT_EQUAL_FATAL(size, sizeof(wanted) - 1);
 	CU_ASSERT_EQUAL(memcmp(message, wanted, size), 0);
@@ -286,7 +284,7 @@ static void keeps_the_first_flaws_by_line_and_counts_all(void)
 	}
 	scene_begin(&scene);
 	keep_input(&scene, text.data, text.size);
-	CU_ASSERT_EQUAL_FATAL(take_in(&scene, ROOM, &intake).code, 0);
+	CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
 	CU_ASSERT_EQUAL(intake_result(intake)->flaws, lines / 5 + lines / 2 * 4 / 5);
 	CU_ASSERT_EQUAL(intake_result(intake)->requests, lines / 2 * 4 / 5);
 	flaws = flaws_text(intake);
@@ -337,7 +335,7 @@ static void compares_every_id_of_a_large_input(void)
 
 		scene_begin(&scene);
 		keep_many(&scene, rows[i].id_of);
-		run = take_in(&scene, ROOM, &intake);
+		run = take_in(&scene, &intake);
 		CU_ASSERT_EQUAL(run.code, 0);
 		CU_ASSERT(run.slices >= 15);
 		CU_ASSERT_EQUAL(intake_result(intake)->flaws, rows[i].flaws);
@@ -350,29 +348,30 @@ static void compares_every_id_of_a_large_input(void)
 	}
 }
 
+/* What is larger than a batch may be is not wrong: other limits, another day. */
 static void bounds_the_size_of_a_request(void)
 {
 	static const char line[] = REQUEST("a");
-	const int64_t wire = sizeof(line); /* the newline counts */
 	static const char *const ends[] = {"", "\n", "\r", "\r\n", "\n" REQUEST("b")};
 
-	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
-		for (int64_t room = wire - 1; room <= wire; room++) {
-			auto_scene scene;
-			auto_free char *text = xasprintf("%s%s", line, ends[i]);
-			auto_free char *flaws = NULL;
-			auto_intake *intake = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(ends) * 2; i++) {
+		size_t size = REQUEST_MAX_LINE + i % 2;
+		const char *end = ends[i / 2];
+		auto_scene scene;
+		auto_free char *text = xmalloc(size + strlen(end) + 1);
+		auto_free char *flaws = NULL;
+		auto_intake *intake = NULL;
 
-			scene_begin(&scene);
-			keep_input(&scene, text, strlen(text));
-			CU_ASSERT_EQUAL_FATAL(take_in(&scene, room, &intake).code, 0);
-			flaws = flaws_text(intake);
-			CHECK_ROW(ends[i],
-				  strncmp(flaws, room < wire ? "request_too_large - 1" : "", 21) ==
-					  0);
-			CHECK_ROW(ends[i],
-				  intake_result(intake)->flaws == (room < wire) * (i == 4 ? 2 : 1));
-		}
+		memset(text, ' ', size);
+		memcpy(text, line, sizeof(line) - 1);
+		(void)strcpy(text + size, end);
+		scene_begin(&scene);
+		keep_input(&scene, text, strlen(text));
+		CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
+		flaws = flaws_text(intake);
+		CHECK_ROW(end, strcmp(flaws, i % 2 ? "request_too_large - 1" : "") == 0);
+		CHECK_ROW(end, intake_result(intake)->requests == !(i % 2) + (i / 2 == 4));
+	}
 }
 
 static long peak_kib(void)
@@ -403,7 +402,7 @@ static void does_not_hold_a_line_that_is_too_long(void)
 	CU_ASSERT_EQUAL(pwrite(fd, rest, sizeof(rest) - 1, 150 * MB), (ssize_t)sizeof(rest) - 1);
 	(void)close(fd);
 	before = peak_kib();
-	run = take_in(&scene, ROOM, &intake);
+	run = take_in(&scene, &intake);
 	CU_ASSERT_EQUAL(run.code, 0);
 	CU_ASSERT(run.slices >= 140);
 	CU_ASSERT(peak_kib() - before < 8 * 1024);
@@ -426,14 +425,14 @@ static void limits_the_pairs_of_model_and_url(void)
 		buffer_add_format(&text, REQUEST_OF("again", "m0", "/v1/responses") "\n");
 		scene_begin(&scene);
 		keep_input(&scene, text.data, text.size);
-		CU_ASSERT_EQUAL_FATAL(take_in(&scene, ROOM, &intake).code, 0);
+		CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
 		CU_ASSERT_EQUAL(intake_result(intake)->group_count, INTAKE_MAX_GROUPS);
 		CU_ASSERT_EQUAL(intake_result(intake)->flaws, extra > 0);
-		CU_ASSERT_EQUAL(intake_result(intake)->requests,
-				INTAKE_MAX_GROUPS + 1 + (extra ? extra - 1 : 0));
+		CU_ASSERT_EQUAL(intake_result(intake)->requests, INTAKE_MAX_GROUPS + 1 + extra);
 		CU_ASSERT_EQUAL(intake_result(intake)->groups[1].requests, extra ? 1 : 2);
 		flaws = flaws_text(intake);
 		CU_ASSERT_STRING_EQUAL(flaws, extra ? "too_many_groups body.model 1001" : "");
+		CU_ASSERT_EQUAL(intake_result(intake)->refusal == NULL, !extra);
 	}
 }
 
@@ -449,10 +448,46 @@ static void compares_ids_beyond_the_most_groups(void)
 				  i == INTAKE_MAX_GROUPS + 4 ? 7 : i, i);
 	scene_begin(&scene);
 	keep_input(&scene, text.data, text.size);
-	CU_ASSERT_EQUAL_FATAL(take_in(&scene, ROOM, &intake).code, 0);
+	CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
 	flaws = flaws_text(intake);
 	CU_ASSERT_STRING_EQUAL(
 		flaws, "too_many_groups body.model 1001|duplicate_custom_id custom_id 1005");
+}
+
+/* A model of its own in every line: counted, as far as they can be told apart, whether or not wrong lines are skipped. */
+static void tells_how_many_pairs_there_are(void)
+{
+	/* clang-format off */
+	static const struct { int pairs, lines; bool skips; const char *message, *refusal; } rows[] = {
+		{ 1003, 2500, false, "The input has 1003 pairs; 503 requests are of those beyond.",
+		  "there are 1003 pairs of model and url, more than the 1000 that a job may have; nothing was sent" },
+		{ 1003, 2500, true, "The input has 1003 pairs; 503 requests are of those beyond.",
+		  "there are 1003 pairs of model and url, more than the 1000 that a job may have; nothing was sent" },
+		{ 80000, 80000, false, "The input has at least 66536 pairs; 79000 requests are of those beyond.",
+		  "there are at least 66536 pairs of model and url, more than the 1000 that a job may have; nothing was sent" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_scene scene;
+		auto_intake *intake = NULL;
+		auto_free char *message = NULL;
+		auto_buffer text = {0};
+		size_t size;
+
+		for (int k = 0; k < rows[i].lines; k++)
+			buffer_add_format(&text, REQUEST_OF("%d", "m%d", "/v1/responses") "\n", k,
+					  k < rows[i].pairs ? k : k < 1503 ? 1002 : 3);
+		scene_begin(&scene);
+		scene.job.skips_invalid = rows[i].skips;
+		keep_input(&scene, text.data, text.size);
+		CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
+		message = flaw_message(intake, 0, &size);
+		CHECK_ROW(message, strstr(message, rows[i].message) != NULL);
+		CU_ASSERT_STRING_EQUAL(intake_result(intake)->refusal, rows[i].refusal);
+		CU_ASSERT_EQUAL(intake_result(intake)->flaws, 1);
+		CU_ASSERT_EQUAL(intake_result(intake)->skipped, 0);
+	}
 }
 
 static void says_that_an_input_is_missing(void)
@@ -463,7 +498,7 @@ static void says_that_an_input_is_missing(void)
 
 	scene_begin(&scene);
 	scene.job.input_file = 4711;
-	run = take_in(&scene, ROOM, &intake);
+	run = take_in(&scene, &intake);
 	CU_ASSERT_EQUAL(run.code, -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(run.err.text, "files/4711"));
 	CU_ASSERT_PTR_NULL(intake);
@@ -480,7 +515,7 @@ static void notices_that_an_input_became_shorter(void)
 	scene_begin(&scene);
 	keep_many(&scene, id_own);
 	path = input_path(&scene);
-	CU_ASSERT_EQUAL_FATAL(intake_new(scene.vault, &scene.job, SCENE_KEY, ROOM, &intake, &err),
+	CU_ASSERT_EQUAL_FATAL(intake_new(scene.vault, &scene.job, SCENE_KEY, &intake, &err),
 			      0);
 	CU_ASSERT_EQUAL(intake_slice(intake, &err), 1);
 	CU_ASSERT_EQUAL_FATAL(truncate(path, 3 * MB), 0);
@@ -501,7 +536,7 @@ static void says_that_it_cannot_write(void)
 	keep_many(&scene, id_own);
 	path = xasprintf("%s/tmp", scene.folder);
 	CU_ASSERT_EQUAL_FATAL(rmdir(path), 0);
-	run = take_in(&scene, ROOM, &intake);
+	run = take_in(&scene, &intake);
 	CU_ASSERT_EQUAL(run.code, -ENOENT);
 	CU_ASSERT_PTR_NOT_NULL(strstr(run.err.text, "/tmp/"));
 }
@@ -518,7 +553,7 @@ static void stops_at_any_time_and_leaves_nothing(void)
 		auto_rows reader = {0};
 
 		CU_ASSERT_EQUAL_FATAL(
-			intake_new(scene.vault, &scene.job, SCENE_KEY, ROOM, &intake, NULL), 0);
+			intake_new(scene.vault, &scene.job, SCENE_KEY, &intake, NULL), 0);
 		for (int i = 0; i < stops[k]; i++)
 			CU_ASSERT(intake_slice(intake, NULL) >= 0);
 		CU_ASSERT_EQUAL(
@@ -538,7 +573,7 @@ static void writes_the_same_bytes_again(void)
 	for (int i = 0; i < 2; i++) {
 		auto_intake *intake = NULL;
 
-		CU_ASSERT_EQUAL_FATAL(take_in(&scene, ROOM, &intake).code, 0);
+		CU_ASSERT_EQUAL_FATAL(take_in(&scene, &intake).code, 0);
 		CU_ASSERT_EQUAL_FATAL(intake_keep(intake, NULL), 0);
 		rows[i] = scene_record(&scene, ROWS_NAME, &sizes[i]);
 	}
@@ -555,6 +590,7 @@ CHECK_MAIN("intake", CHECK(does_not_hold_a_line_that_is_too_long),
 	   CHECK(keeps_the_first_flaws_by_line_and_counts_all),
 	   CHECK(compares_every_id_of_a_large_input), CHECK(bounds_the_size_of_a_request),
 	   CHECK(limits_the_pairs_of_model_and_url), CHECK(compares_ids_beyond_the_most_groups),
+	   CHECK(tells_how_many_pairs_there_are),
 	   CHECK(says_that_an_input_is_missing), CHECK(notices_that_an_input_became_shorter),
 	   CHECK(says_that_it_cannot_write), CHECK(stops_at_any_time_and_leaves_nothing),
 	   CHECK(writes_the_same_bytes_again))

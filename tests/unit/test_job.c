@@ -40,6 +40,7 @@ static const struct { enum job_state from, to; } job_arrows[] = {
 
 static const struct { enum shard_state from, to; } shard_arrows[] = {
 	{ SHARD_CUT, SHARD_UPLOADED },       { SHARD_CUT, SHARD_ENDED },        { SHARD_CUT, SHARD_CANCELLED },
+	{ SHARD_CUT, SHARD_DROPPED },
 	{ SHARD_UPLOADED, SHARD_CREATED },   { SHARD_UPLOADED, SHARD_ENDED },
 	{ SHARD_UPLOADED, SHARD_UNCERTAIN }, { SHARD_UPLOADED, SHARD_CANCELLED },
 	{ SHARD_UPLOADED, SHARD_DROPPED },

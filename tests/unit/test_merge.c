@@ -1,117 +1,14 @@
 #include "daemon/work/merge.h"
 
 #include <errno.h>
-#include <inttypes.h>
 
 #include "daemon/model/scan.h"
-#include "daemon/work/collect.h"
-#include "tests/unit/job_scene.h"
+#include "tests/unit/merge_scene.h"
 
-#define OK(id)   "{\"custom_id\":\"" id "\",\"response\":{\"status_code\":200,\"body\":{}}}"
-#define BAD(id)  "{\"custom_id\":\"" id "\",\"response\":{\"status_code\":400,\"body\":{}}}"
-#define BUSY(id) "{\"custom_id\":\"" id "\",\"response\":{\"status_code\":429,\"body\":{}}}"
-#define MADE(id, code, message)                                                                    \
-	"{\"id\":null,\"custom_id\":\"" id "\",\"response\":null,\"error\":{\"code\":\"" code      \
-	"\",\"message\":\"" message "\"}}\n"
-#define CANCELLED(id)                                                                              \
-	MADE(id, "batch_cancelled",                                                                \
-	     "This request was not executed because its batch was cancelled.")
-#define MISSING(id) MADE(id, "missing", "The batch ended without an answer to this request.")
-#define EXPIRED(id)                                                                                \
-	MADE(id, "batch_expired",                                                                  \
-	     "This request could not be executed before the completion window expired.")
-#define REFUSED(id, why) MADE(id, "refused", "The provider refused the batch of this request." why)
-
-static struct scene scene;
 static const char *const abcd[] = {"a", "b", "c", "d", NULL};
-static const struct merge_shard one_shard[] = {{1, NULL}};
-static const struct merge_shard two_shards[] = {{1, NULL}, {2, NULL}};
-
-/* How a job ended, and what is asked for. */
-struct wish {
-	const struct merge_shard *shards;
-	size_t shard_count;
-	enum merge_selection selection;
-	bool is_cancelled;
-	bool is_partial;
-};
-static const struct wish all_of_one = {one_shard, 1, MERGE_ALL, false, false};
-static const struct wish all_of_two = {two_shards, 2, MERGE_ALL, false, false};
-
-static void begin(const char *const *ids)
-{
-	scene_begin(&scene);
-	scene_ids(&scene, ids);
-}
-
-static void end(void)
-{
-	scene_end(&scene);
-}
-
-/* Rows to try again get a number far from the others. */
-static struct collect_result collect(int64_t number, enum collect_end how, bool is_cancelled)
-{
-	struct shard shard = {.number = number, .attempt = number};
-	struct collect_plan plan = {SCENE_KEY, how, is_cancelled, 9};
-	struct collect_result result;
-	struct collect *collect;
-	int r;
-
-	CU_ASSERT_EQUAL_FATAL(collect_new(scene.vault, &scene.job, &shard, &plan, &collect, NULL),
-			      0);
-	while ((r = collect_slice(collect, NULL)) > 0)
-		;
-	CU_ASSERT_EQUAL_FATAL(r, 0);
-	CU_ASSERT_EQUAL_FATAL(collect_keep(collect, number + 100, NULL), 0);
-	result = *collect_result(collect);
-	collect_free(collect);
-	return result;
-}
-
-/* Reads to the end with buffers of this size, or to an error, which is returned. */
-static int merge(const struct wish *wish, size_t size, struct buffer *text,
-		 struct job_counts *ret_counts)
-{
-	auto_free char *bytes = xmalloc(size);
-	struct error err = {0};
-	struct merge *merge;
-	int64_t got =
-		merge_new(scene.vault, &scene.job, wish->shards, wish->shard_count, wish->selection,
-			  wish->is_cancelled, wish->is_partial, &merge, &err);
-
-	buffer_clear(text);
-	if (got)
-		return (int)got;
-	while ((got = merge_read(merge, bytes, size, &err)) >= 0)
-		buffer_add(text, bytes, (size_t)got);
-	CU_ASSERT_EQUAL(merge_read(merge, bytes, size, NULL), got);
-	CU_ASSERT((got == MERGE_END) == (err.text[0] == '\0'));
-	*ret_counts = *merge_counts(merge);
-	merge_free(merge);
-	return got == MERGE_END ? 0 : (int)got;
-}
-
-static bool gives(const struct wish *wish, const char *expected)
-{
-	auto_buffer text = {0};
-	struct job_counts counts;
-	int r = merge(wish, 4096, &text, &counts);
-
-	if (!r && strcmp(buffer_text(&text), expected) == 0)
-		return true;
-	(void)fprintf(stderr, "# %d: %s", r, buffer_text(&text));
-	return false;
-}
-
-static struct job_counts counted(const struct wish *wish)
-{
-	auto_buffer text = {0};
-	struct job_counts counts = {0};
-
-	CU_ASSERT_EQUAL_FATAL(merge(wish, 4096, &text, &counts), 0);
-	return counts;
-}
+static struct outcomes_shard two_shards[] = {{.number = 1}, {.number = 2}};
+static const struct wish all_of_one = {{one_shard, 1}, {MERGE_ALL, MERGE_LINES, OUTCOMES_MISSING}};
+static const struct wish all_of_two = {{two_shards, 2}, {MERGE_ALL, MERGE_LINES, OUTCOMES_MISSING}};
 
 static void gives_the_lines_as_they_came_in_the_order_of_the_input(void)
 {
@@ -124,9 +21,9 @@ static void gives_the_lines_as_they_came_in_the_order_of_the_input(void)
 	scene_download(&scene, 1, "err", BAD("c") "\n");
 	(void)collect(1, COLLECT_COMPLETED, false);
 	CU_ASSERT(gives(&wish, "  " OK("\\u0061") "\n" OK("b") "\n" BAD("c") "\n" OK("d") "\n"));
-	wish.selection = MERGE_OK;
+	wish.plan.selection = MERGE_OK;
 	CU_ASSERT(gives(&wish, "  " OK("\\u0061") "\n" OK("b") "\n" OK("d") "\n"));
-	wish.selection = MERGE_ERRORS;
+	wish.plan.selection = MERGE_ERRORS;
 	CU_ASSERT(gives(&wish, BAD("c") "\n"));
 	/* Counts are of all rows, whatever was asked for. */
 	counts = counted(&wish);
@@ -138,10 +35,12 @@ static void gives_the_lines_as_they_came_in_the_order_of_the_input(void)
 
 static void makes_a_line_for_every_row_without_one(void)
 {
-	static const struct merge_shard shards[] = {
-		{1, NULL}, {2, "No \"x\"\\y\n\t\x01 g\xc3\xbc \xff\xed\xa0\x80."}};
+	char words[] = "No \"x\"\\y\n\t\x01 g\xc3\xbc \xff\xed\xa0\x80.";
+	char code[] = "too_\"much\"";
+	struct outcomes_shard shards[] = {{.number = 1},
+					  {.number = 2, .why = words, .was_sent = true}};
 	static const char *const ids[] = {"a\\\"\\u00e9", "b", "c", NULL};
-	struct wish wish = {shards, 2, MERGE_ALL, false, false};
+	struct wish wish = {{shards, 2}, {MERGE_ALL, MERGE_LINES, OUTCOMES_MISSING}};
 	struct job_counts counts;
 
 	begin(ids);
@@ -156,13 +55,23 @@ static void makes_a_line_for_every_row_without_one(void)
 	counts = counted(&wish);
 	CU_ASSERT_EQUAL(counts.failed, 3);
 	CU_ASSERT_EQUAL(counts.missing, 2);
-	wish.is_cancelled = true;
-	wish.shard_count = 0;
+	/* What was never sent was refused by us, in a sentence of its own. */
+	shards[1].code = code;
+	shards[1].was_sent = false;
+	(void)strcpy(words, "It has 9 inputs.");
+	CU_ASSERT(gives(&wish, MISSING("a\\\"\\u00e9")
+				       MADE("b", "too_\\\"much\\\"", "It has 9 inputs.") MISSING("c")));
+	shards[1].why = NULL;
+	CU_ASSERT(gives(&wish, MISSING("a\\\"\\u00e9")
+				       MADE("b", "too_\\\"much\\\"",
+					    "The provider refused the batch of this request.")
+					       MISSING("c")));
+	wish.plan.rest = OUTCOMES_CANCELLED;
+	wish.shards.count = 0;
 	CU_ASSERT(gives(&wish, CANCELLED("a\\\"\\u00e9") CANCELLED("b") CANCELLED("c")));
 	counts = counted(&wish);
 	CU_ASSERT_EQUAL(counts.cancelled, 3);
-	wish.is_cancelled = false;
-	wish.is_partial = true;
+	wish.plan.rest = OUTCOMES_OPEN;
 	CU_ASSERT(gives(&wish, ""));
 	end();
 }
@@ -179,8 +88,11 @@ static void makes_valid_json_of_any_words(void)
 	(void)collect(1, COLLECT_REFUSED, false);
 	for (size_t round = 0; round < 500; round++) {
 		char why[2048];
-		struct merge_shard shard = {1, why};
-		struct wish wish = {&shard, 1, MERGE_ERRORS, false, false};
+		struct outcomes_shard shard = {
+			.number = 1, .why = why, .code = why, .was_sent = round % 2};
+		struct wish wish = {{&shard, 1},
+				    {MERGE_ERRORS, round % 3 ? MERGE_LINES : MERGE_COMBINED,
+				     OUTCOMES_MISSING}};
 		auto_buffer text = {0};
 		struct job_counts counts;
 		struct scan scan;
@@ -205,15 +117,15 @@ static void makes_valid_json_of_any_words(void)
 
 static void lets_a_later_shard_have_the_last_word(void)
 {
-	struct wish partial = {one_shard, 1, MERGE_ALL, false, true};
-	struct wish cancelled = {one_shard, 1, MERGE_ALL, true, false};
-	struct wish with_later = {(const struct merge_shard[]){{1, NULL}, {101, NULL}}, 2,
-				  MERGE_ALL, false, false};
+	struct outcomes_shard with_101[] = {{.number = 1}, {.number = 101}};
+	struct wish partial = {{one_shard, 1}, {MERGE_ALL, MERGE_LINES, OUTCOMES_OPEN}};
+	struct wish cancelled = {{one_shard, 1}, {MERGE_ALL, MERGE_LINES, OUTCOMES_CANCELLED}};
+	struct wish with_later = {{with_101, 2}, {MERGE_ALL, MERGE_LINES, OUTCOMES_MISSING}};
 
 	begin(abcd);
 	scene_members(&scene, 1, 0, 4, 1);
 	scene_download(&scene, 1, "out", OK("a") "\n" BUSY("b") "\n" BUSY("d") "\n" OK("c") "\n");
-	CU_ASSERT_EQUAL(collect(1, COLLECT_COMPLETED, false).again[1], 2);
+	CU_ASSERT_EQUAL(collect(1, COLLECT_COMPLETED, false).again[1].requests, 2);
 	CU_ASSERT(gives(&partial, OK("a") "\n" OK("c") "\n"));
 	CU_ASSERT(gives(&cancelled, OK("a") "\n" CANCELLED("b") OK("c") "\n" CANCELLED("d")));
 	CU_ASSERT(gives(&all_of_one, OK("a") "\n" MISSING("b") OK("c") "\n" MISSING("d")));
@@ -259,8 +171,8 @@ static void add_answer(struct buffer *buffer, int64_t row, int status)
 {
 	buffer_add_format(buffer,
 			  "{\"custom_id\":\"row-%" PRId64
-			  "\",\"response\":{\"status_code\":%d},\"x\":\"%*s\"}\n",
-			  row, status, row % 1000 == 7 ? 20000 : (int)(row % 90), "");
+			  "\",\"response\":{\"status_code\":%d,\"body\":\"%*s\"}}\n",
+			  row, status, row % 1000 == 7 ? 100000 : (int)(row % 90), "");
 }
 
 /* 0: OK, 1: failed, 2: tried again and OK, 3: no answer. */
@@ -314,8 +226,8 @@ static void collect_many(void)
 static void gives_the_same_bytes_whatever_the_buffer(void)
 {
 	static const size_t sizes[] = {4096, 4097, 65536, 1 << 20};
-	struct merge_shard shards[SHARDS + 1] = {0};
-	struct wish wish = {shards, SHARDS + 1, MERGE_ALL, false, false};
+	struct outcomes_shard shards[SHARDS + 1] = {0};
+	struct wish wish = {{shards, SHARDS + 1}, {MERGE_ALL, MERGE_LINES, OUTCOMES_MISSING}};
 	auto_buffer input = {0};
 	auto_buffer expected = {0};
 	struct job_counts counts;
@@ -428,7 +340,8 @@ static void refuses_an_input_that_changed(void)
 	CU_ASSERT_EQUAL(vault_write(writer, written, strlen(written), NULL), 0);
 	CU_ASSERT_EQUAL(vault_keep_file(writer, scene.job.input_file, NULL), 0);
 	CU_ASSERT_EQUAL(
-		merge(&(struct wish){NULL, 0, MERGE_ALL, true, false}, 4096, &text, &counts),
+		merge(&(struct wish){.plan = {MERGE_ALL, MERGE_LINES, OUTCOMES_CANCELLED}}, 4096,
+		      &text, &counts),
 		-EUCLEAN);
 	end();
 }

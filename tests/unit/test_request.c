@@ -287,7 +287,177 @@ static void knows_the_documented_endpoints(void)
 	CU_ASSERT_EQUAL(parse(escaped, sizeof(escaped) - 1, &request, &flaw), 0);
 }
 
-CHECK_MAIN("request", CHECK(finds_the_fields), CHECK(names_every_flaw_as_the_provider_does),
+#define NUMBERED(id) "{" id "\"method\":\"POST\",\"url\":\"" URL "\",\"body\":" BODY "}"
+
+static void takes_any_id_or_none_where_it_will_be_made(void)
+{
+	/* clang-format off */
+	static const struct { const char *line, *id, *code; } lines[] = {
+		{ NUMBERED(""),                        NULL,  NULL },
+		{ " " NUMBERED(" "),                   NULL,  NULL },
+		{ NUMBERED("\"custom_id\":\"\","),     "",    NULL },
+		{ NUMBERED("\"custom_id\":\"a\\n\","), "a\n", NULL },
+		{ NUMBERED("\"custom_id\":7,"),        NULL,  "invalid_type" },
+		{ NUMBERED("\"custom_id\":null,"),     NULL,  "invalid_type" },
+		{ NUMBERED("\"custom_id\":\"a\",\"custom_id\":\"a\","), NULL, "duplicate_parameter" },
+		{ "{}",                                NULL,  "missing_required_parameter" },
+		{ BODIED("{}"),                        NULL,  "missing_required_parameter" },
+		{ BODIED("{\"model\":\"m\",\"stream\":true}"), NULL, "streaming_unsupported" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		const char *line = lines[i].line;
+		struct request request = {.inside = 99};
+		struct request_flaw flaw;
+		int r = request_parse_numbered(line, strlen(line), &request, &flaw);
+
+		CHECK_ROW(line, r == (lines[i].code ? -EBADMSG : 0));
+		if (r) {
+			CHECK_ROW(line, strcmp(flaw.code, lines[i].code) == 0 && request.inside == 99);
+			continue;
+		}
+		CHECK_ROW(line, request.inside == strcspn(line, "{") + 1);
+		CHECK_ROW(line, (request.custom_id.at == 0) == !lines[i].id);
+		CHECK_ROW(line, !lines[i].id || scan_text_is(line, request.custom_id, lines[i].id));
+		CHECK_ROW(line, span_is(line, request.model, "m"));
+	}
+}
+
+static void no_limit_holds_for_an_id_that_will_be_replaced(void)
+{
+	auto_free char *id = xcalloc(1, REQUEST_MAX_CUSTOM_ID + 2);
+	auto_free char *line = NULL;
+	struct request request;
+	struct request_flaw flaw;
+
+	memset(id, 'x', REQUEST_MAX_CUSTOM_ID + 1);
+	line = xasprintf(NUMBERED("\"custom_id\":\"%s\","), id);
+	CU_ASSERT_EQUAL(request_parse(line, strlen(line), &request, &flaw), -EBADMSG);
+	CU_ASSERT_EQUAL(request_parse_numbered(line, strlen(line), &request, &flaw), 0);
+	CU_ASSERT_TRUE(span_is(line, request.custom_id, id));
+}
+
+static void checks_bare_bodies(void)
+{
+	/* clang-format off */
+	static const struct { const char *line; bool has_model; const char *code, *message; } bodies[] = {
+		{ BODY, false, NULL, NULL },
+		{ BODY, true, NULL, NULL },
+		{ " {\"messages\":[],\"model\":\"m\"}\r", true, NULL, NULL },
+		{ "{\"messages\":[]}", true, NULL, NULL },
+		{ "{\"custom_id\":7,\"url\":1,\"body\":{\"model\":3}}", true, NULL, NULL },
+		{ "{\"messages\":[]}", false, "missing_required_parameter", "Missing required parameter: 'model'." },
+		{ "{}", true, "invalid_value", "Invalid 'body': it must not be empty." },
+		{ " { } ", false, "invalid_value", "Invalid 'body': it must not be empty." },
+		{ "", true, "invalid_json_line", NOT_JSON " It is blank." },
+		{ "[{}]", true, "invalid_json_line", NOT_JSON " There is no object where one is due at column 1." },
+		{ "{\"a\":1}{}", true, "invalid_json_line", NOT_JSON " There is something behind the value at column 8." },
+		{ "{\"a\":1", true, "invalid_json_line", NOT_JSON " There is an unexpected end at column 7." },
+		{ "{\"model\":\"\"}", true, "invalid_value", "Invalid 'model': it must not be empty." },
+		{ "{\"model\":null}", true, "invalid_type", "Invalid type for 'model': expected a string, but got null instead." },
+		{ "{\"model\":\"m\",\"model\":\"m\"}", true, "duplicate_parameter", "The parameter 'model' is given more than once." },
+		{ "{\"stream\":true}", true, "streaming_unsupported", "Chat Completions: Streaming is not supported in the Batch API." },
+		{ "{\"stream\":1}", true, "invalid_type", "Invalid type for 'stream': expected a boolean, but got a number instead." },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(bodies); i++) {
+		const char *line = bodies[i].line;
+		size_t size = strlen(line);
+		auto_free char *copy = xmalloc(size);
+		struct request request = {.inputs = 77};
+		struct request_flaw flaw;
+		int r;
+
+		memcpy(copy, line, size);
+		r = request_parse_body(copy, size, URL, bodies[i].has_model, &request, &flaw);
+		CHECK_ROW(line, r == (bodies[i].code ? -EBADMSG : 0));
+		if (r) {
+			CHECK_ROW(line, strcmp(flaw.code, bodies[i].code) == 0);
+			CHECK_ROW(flaw.message, strcmp(flaw.message, bodies[i].message) == 0);
+			CHECK_ROW(line, request.inputs == 77);
+			continue;
+		}
+		CHECK_ROW(line, request.inside == strcspn(line, "{") + 1);
+		CHECK_ROW(line, !request.custom_id.at && !request.url.at && !request.inputs);
+		CHECK_ROW(line, !strstr(line, "\"model\":\"m\"") == !request.model.at);
+		CHECK_ROW(line, !request.model.at || span_is(line, request.model, "m"));
+	}
+}
+
+static void counts_the_inputs_of_bare_bodies(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(inputs); i++) {
+		struct request request;
+		struct request_flaw flaw;
+
+		CHECK_ROW(inputs[i].body, request_parse_body(inputs[i].body, strlen(inputs[i].body), "/v1/embeddings",
+							     false, &request, &flaw) == 0);
+		CHECK_ROW(inputs[i].body, request.inputs == inputs[i].inputs);
+	}
+}
+
+static void refuses_bare_bodies_for_another_url(void)
+{
+	struct request request;
+	struct request_flaw flaw;
+
+	CU_ASSERT_EQUAL(request_parse_body(BODY, sizeof(BODY) - 1, "/v2/x", true, &request, &flaw), -EBADMSG);
+	CU_ASSERT_STRING_EQUAL(flaw.message, "The provided url '/v2/x' is not supported by the Batch API.");
+	CU_ASSERT_EQUAL(request_parse_body("", (size_t)REQUEST_MAX_LINE + 1, URL, true, &request, &flaw), -EBADMSG);
+}
+
+static void finds_the_id_of_a_line_that_is_wrong(void)
+{
+	/* clang-format off */
+	static const struct { const char *line, *id; } lines[] = {
+		{ "{\"custom_id\":\"a\"}", "a" },
+		{ "{\"custom_id\":\"a\",", "a" },
+		{ "{\"custom_id\":\"a\"", "a" },
+		{ "{\"custom_id\":\"a\" \"x\"", "a" },
+		{ "{\"x\":[1,2],\"custom_id\":\"\\u0061\",\"method\":\"GET\"}", "\\u0061" },
+		{ "{\"custom_id\":\"a\",\"body\":{\"custom_id\":\"b\",}}", "a" },
+		{ "{\"custom_id\":\"a\",\"custom_id\":\"b\"}", NULL },
+		{ "{\"custom_id\":\"a\",\"custom_id\":", NULL },
+		{ "{\"custom_id\":\"a", NULL },
+		{ "{\"custom_id\":", NULL },
+		{ "{\"custom_id\":7}", NULL },
+		{ "{\"custom_id\":\"\"}", NULL },
+		{ "{\"x\":,\"custom_id\":\"a\"}", NULL },
+		{ "[\"custom_id\",\"a\"]", NULL },
+		{ "{\"body\":{\"custom_id\":\"a\"}}", NULL },
+		{ "", NULL },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+		size_t size = strlen(lines[i].line);
+		auto_free char *copy = xmalloc(size);
+		struct scan_span id = {0};
+
+		memcpy(copy, lines[i].line, size);
+		CHECK_ROW(lines[i].line, request_find_id(copy, size, &id) == (lines[i].id ? 0 : -ENOENT));
+		CHECK_ROW(lines[i].line, !lines[i].id || span_is(lines[i].line, id, lines[i].id));
+	}
+}
+
+static void finds_a_bare_body_between_its_braces(void)
+{
+	static const char line[] = " \t{ \"model\" : \"m\" } \r";
+	struct request request;
+	struct request_flaw flaw;
+
+	CU_ASSERT_EQUAL_FATAL(request_parse_body(line, sizeof(line) - 1, URL, false, &request, &flaw), 0);
+	CU_ASSERT(span_is(line, request.body, "{ \"model\" : \"m\" }"));
+	CU_ASSERT_EQUAL(request.inside, 3);
+}
+
+CHECK_MAIN("request", CHECK(takes_any_id_or_none_where_it_will_be_made),
+	   CHECK(no_limit_holds_for_an_id_that_will_be_replaced), CHECK(checks_bare_bodies),
+	   CHECK(counts_the_inputs_of_bare_bodies), CHECK(refuses_bare_bodies_for_another_url),
+	   CHECK(finds_the_id_of_a_line_that_is_wrong), CHECK(finds_the_fields), CHECK(names_every_flaw_as_the_provider_does),
 	   CHECK(refuses_input_given_twice), CHECK(counts_embedding_inputs),
 	   CHECK(holds_the_limits_of_length), CHECK(refuses_a_line_beyond_all_limits_unread),
-	   CHECK(refuses_every_truncation), CHECK(knows_the_documented_endpoints))
+	   CHECK(refuses_every_truncation), CHECK(knows_the_documented_endpoints),
+	   CHECK(finds_a_bare_body_between_its_braces))

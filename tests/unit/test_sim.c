@@ -338,6 +338,7 @@ static void the_ledger_knows_what_was_sent_twice(void)
 	CU_ASSERT_EQUAL(world_number(world, "files_created"), 1);
 	CU_ASSERT_EQUAL(world_number(world, "batches_created"), 2);
 	CU_ASSERT_EQUAL(world_number(world, "requests_answered"), 6);
+	CU_ASSERT_EQUAL(world_number(world, "requests_succeeded"), 6);
 	CU_ASSERT_EQUAL(world_number(world, "calls.create"), 2);
 	CU_ASSERT_EQUAL(world_number(world, "calls.upload"), 1);
 	CU_ASSERT_STRING_EQUAL(

@@ -293,19 +293,30 @@ static void gzip_is_gzip(void)
 	world_free(world);
 }
 
+/* The ETag of {"a":1}. */
+#define CRC "\"561bacaf\""
+
 static void ranges_are_honoured_only_where_a_rule_says_so(void)
 {
 	static const struct {
 		const char *action, *range;
 		int status;
-		const char *body, *content_range, *accept;
+		const char *body, *content_range, *accept, *etag, *if_range;
 	} cases[] = {
-		{"delay", "bytes=4-", 200, "{\"a\":1}", "", ""},
-		{"ranges", NULL, 200, "{\"a\":1}", "", "bytes"},
-		{"ranges", "bytes=4-", 206, ":1}", "bytes 4-6/7", "bytes"},
-		{"ranges", "bytes=7-", 416, "{\"error\"", "bytes */7", "bytes"},
-		{"ranges_ignored", "bytes=4-", 200, "{\"a\":1}", "", "bytes"},
-		{"ranges_wrong", "bytes=4-", 206, ":1}", "bytes 5-6/7", "bytes"},
+		{"delay", "bytes=4-", 200, "{\"a\":1}", "", "", "", NULL},
+		{"ranges", NULL, 200, "{\"a\":1}", "", "bytes", CRC, NULL},
+		{"ranges", "bytes=4-", 206, ":1}", "bytes 4-6/7", "bytes", CRC, NULL},
+		{"ranges", "bytes=4-", 206, ":1}", "bytes 4-6/7", "bytes", CRC, CRC},
+		{"ranges", "bytes=4-", 200, "{\"a\":1}", "", "bytes", CRC, "\"x\""},
+		{"ranges", "bytes=7-", 416, "{\"error\"", "bytes */7", "bytes", CRC, NULL},
+		{"ranges_ignored", "bytes=4-", 200, "{\"a\":1}", "", "bytes", CRC, NULL},
+		{"ranges_wrong", "bytes=4-", 206, ":1}", "bytes 5-6/7", "bytes", CRC, NULL},
+		{"ranges_grown", "bytes=4-", 206, ":1}", "bytes 4-6/8", "bytes", CRC, NULL},
+		{"ranges_changed", "bytes=4-", 206, ":1}", "bytes 4-6/7", "bytes", "\"new\"", CRC},
+		{"ranges_no_etag", NULL, 200, "{\"a\":1}", "", "bytes", "", NULL},
+		{"ranges_weak", NULL, 200, "{\"a\":1}", "", "bytes", "W/" CRC, NULL},
+		{"ranges_silent", "bytes=4-", 206, ":1}", "bytes 4-6/7", "", CRC, NULL},
+		{"shorten", NULL, 200, "", "", "", "", NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -316,12 +327,14 @@ static void ranges_are_honoured_only_where_a_rule_says_so(void)
 		CU_ASSERT_EQUAL(world_upload(world, "x.jsonl", "{\"a\":1}"), 200);
 		add(world, rule);
 		world->range = cases[i].range;
+		world->if_range = cases[i].if_range;
 		CHECK_ROW(rule, world_call(world, "GET", "/v1/files/%s/content", world->file) ==
 					cases[i].status);
 		CHECK_ROW(rule, !strncmp(world_body(world), cases[i].body, strlen(cases[i].body)));
 		CHECK_ROW(rule,
 			  !strcmp(world_header_of(world, "content-range"), cases[i].content_range));
 		CHECK_ROW(rule, !strcmp(world_header_of(world, "accept-ranges"), cases[i].accept));
+		CHECK_ROW(rule, !strcmp(world_header_of(world, "etag"), cases[i].etag));
 		world_free(world);
 	}
 }

@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +22,18 @@
 
 static char folder[64];
 static struct spool *spool;
+
+/* The disk, which may fail on the way: this stands in the place of the C library's. */
+static int failing_wait; /* so many waits from now, one is told EIO; 0: none */
+
+int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags)
+{
+	if ((flags & SYNC_FILE_RANGE_WAIT_AFTER) && failing_wait && --failing_wait == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return (int)syscall(SYS_sync_file_range, fd, offset, size, flags);
+}
 
 static void make_folder(void)
 {
@@ -175,10 +190,9 @@ static void names_places(void)
 	CU_ASSERT_STRING_EQUAL(record, "jobs/57/shard-1.out");
 }
 
-static void reads_back_what_is_being_written(void)
+static void counts_and_keeps_what_was_written(void)
 {
 	struct spool_draft *draft;
-	char bytes[16];
 
 	begin();
 	CU_ASSERT_EQUAL_FATAL(spool_draft_new(spool, &draft, NULL), 0);
@@ -186,35 +200,128 @@ static void reads_back_what_is_being_written(void)
 	CU_ASSERT_EQUAL(spool_draft_write(draft, "", 0, NULL), 0);
 	CU_ASSERT_EQUAL(spool_draft_write(draft, "world", 5, NULL), 0);
 	CU_ASSERT_EQUAL(spool_draft_size(draft), 11);
-	CU_ASSERT_EQUAL(spool_draft_read(draft, 4, bytes, sizeof(bytes)), 7);
-	CU_ASSERT_EQUAL(memcmp(bytes, "o world", 7), 0);
-	CU_ASSERT_EQUAL(spool_draft_read(draft, 11, bytes, sizeof(bytes)), 0);
 	CU_ASSERT_EQUAL(spool_draft_keep(draft, "files/1", NULL), 0);
 	CU_ASSERT(contains("files/1", "hello world"));
 	CU_ASSERT_EQUAL(count_drafts(), 0);
 	end();
 }
 
-static void keeps_more_than_its_flush_window(void)
+/* The bytes of a file made of pieces, each byte told by its place alone. */
+static char byte_at(int64_t place, char salt)
 {
-	enum { SIZE = 1 << 20, COUNT = 20 };
-	auto_free char *block = xcalloc(1, SIZE);
-	struct spool_draft *draft;
+	return (char)(place * 7 + place / 251 + salt);
+}
+
+static void write_on(struct spool_draft *draft, size_t size, char salt)
+{
+	auto_free char *bytes = xmalloc(size);
+	int64_t at = spool_draft_size(draft);
+
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = byte_at(at + (int64_t)i, salt);
+	CU_ASSERT_EQUAL(spool_draft_write(draft, bytes, size, NULL), 0);
+}
+
+static bool is_whole(const char *place, int64_t wanted, char salt)
+{
+	auto_free char *bytes = NULL;
 	auto_close int fd = -1;
 	int64_t size = 0;
 
+	if (spool_open_file(spool, place, &fd, &size, NULL) || size != wanted)
+		return false;
+	bytes = xmalloc((size_t)size);
+	if (pread(fd, bytes, (size_t)size, 0) != size)
+		return false;
+	while (size && bytes[size - 1] == byte_at(size - 1, salt))
+		size--;
+	return size == 0;
+}
+
+static void keeps_pieces_of_any_size_in_their_order(void)
+{
+	static const size_t pieces[] = { 1, 32767, 32768, 32769, 65536, 100000, 32500, 4096, 3, 1 << 20, 32700, 68, 32768 };
+	struct spool_draft *draft;
+	int64_t size = 0;
+
 	begin();
-	CU_ASSERT_EQUAL_FATAL(spool_draft_new(spool, &draft, NULL), 0);
-	for (int i = 0; i < COUNT; i++) {
-		memset(block, 'a' + i, SIZE);
-		CU_ASSERT_EQUAL(spool_draft_write(draft, block, SIZE, NULL), 0);
+	/* Once all, and each of them three times, so that every one meets a full, an empty and a half block. */
+	for (size_t only = 0; only <= ARRAY_SIZE(pieces); only++) {
+		CU_ASSERT_EQUAL_FATAL(spool_draft_new(spool, &draft, NULL), 0);
+		for (size_t i = 0; only == ARRAY_SIZE(pieces) && i < ARRAY_SIZE(pieces); i++)
+			write_on(draft, pieces[i], 1);
+		for (int i = 0; only < ARRAY_SIZE(pieces) && i < 3; i++)
+			write_on(draft, pieces[only], 1);
+		size = spool_draft_size(draft);
+		CU_ASSERT_EQUAL(spool_draft_keep(draft, "files/1", NULL), 0);
+		CU_ASSERT(size > 0 && is_whole("files/1", size, 1));
 	}
-	CU_ASSERT_EQUAL(spool_draft_keep(draft, "files/1", NULL), 0);
-	CU_ASSERT_EQUAL(spool_open_file(spool, "files/1", &fd, &size, NULL), 0);
-	CU_ASSERT_EQUAL(size, (int64_t)COUNT * SIZE);
-	for (int i = 0; i < COUNT; i++)
-		CU_ASSERT(pread(fd, block, 1, (off_t)i * SIZE + SIZE / 2) == 1 &&
-			  block[0] == 'a' + i);
+	end();
+}
+
+static void keeps_drafts_that_grow_side_by_side(void)
+{
+	enum { COUNT = 3, ROUNDS = 500, PIECE = 50000 };
+	struct spool_draft *drafts[COUNT];
+
+	begin();
+	for (size_t i = 0; i < COUNT; i++)
+		CU_ASSERT_EQUAL_FATAL(spool_draft_new(spool, &drafts[i], NULL), 0);
+	for (int round = 0; round < ROUNDS; round++)
+		for (size_t i = 0; i < COUNT; i++)
+			write_on(drafts[i], PIECE, (char)i);
+	/* One goes while bytes of it are on their way; the places of the others are not touched by it. */
+	spool_draft_discard(drafts[1]);
+	write_on(drafts[0], 20 << 20, 0);
+	CU_ASSERT_EQUAL(spool_draft_keep(drafts[0], "files/1", NULL), 0);
+	write_on(drafts[2], 20 << 20, 2);
+	CU_ASSERT_EQUAL(spool_draft_keep(drafts[2], "files/3", NULL), 0);
+	CU_ASSERT(is_whole("files/1", (int64_t)ROUNDS * PIECE + (20 << 20), 0));
+	CU_ASSERT(is_whole("files/3", (int64_t)ROUNDS * PIECE + (20 << 20), 2));
+	CU_ASSERT_EQUAL(count_drafts(), 0);
+	end();
+}
+
+/* Who waits for another's bytes hears of their error, and the kernel tells it once. */
+static void tells_an_error_of_the_disk_to_the_draft_it_belongs_to(void)
+{
+	struct spool_draft *first, *second;
+	struct error err = {0};
+
+	begin();
+	CU_ASSERT_EQUAL_FATAL(spool_draft_new(spool, &first, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(spool_draft_new(spool, &second, NULL), 0);
+	failing_wait = 1;
+	write_on(first, 3 << 20, 1);
+	write_on(second, 40 << 20, 2);
+	CU_ASSERT_EQUAL(failing_wait, 0);
+	CU_ASSERT_EQUAL(spool_draft_write(first, "x", 1, &err), -EIO);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "/tmp/1: "));
+	CU_ASSERT_EQUAL(spool_draft_keep(first, "files/1", &err), -EIO);
+	CU_ASSERT_EQUAL(spool_draft_keep(second, "files/2", NULL), 0);
+	CU_ASSERT(!exists("files/1"));
+	CU_ASSERT(is_whole("files/2", 40 << 20, 2));
+	end();
+}
+
+static void tells_that_the_last_bytes_found_no_room(void)
+{
+	const struct rlimit limit = { .rlim_cur = 100, .rlim_max = RLIM_INFINITY };
+	struct spool_draft *draft;
+	struct rlimit before;
+	struct error err = {0};
+
+	begin();
+	(void)signal(SIGXFSZ, SIG_IGN);
+	CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+	CU_ASSERT_EQUAL_FATAL(spool_draft_new(spool, &draft, NULL), 0);
+	write_on(draft, 200, 1);
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	CU_ASSERT_EQUAL(spool_draft_keep(draft, "files/1", &err), -EFBIG);
+	CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &before), 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "files/1"));
+	CU_ASSERT(!exists("files/1"));
+	CU_ASSERT_EQUAL(count_drafts(), 0);
 	end();
 }
 
@@ -379,8 +486,11 @@ CHECK_MAIN("spool",
 	   CHECK(a_refused_second_daemon_touches_no_draft),
 	   CHECK(empties_tmp_and_nothing_else_at_the_start),
 	   CHECK(names_places),
-	   CHECK(reads_back_what_is_being_written),
-	   CHECK(keeps_more_than_its_flush_window),
+	   CHECK(counts_and_keeps_what_was_written),
+	   CHECK(keeps_pieces_of_any_size_in_their_order),
+	   CHECK(keeps_drafts_that_grow_side_by_side),
+	   CHECK(tells_an_error_of_the_disk_to_the_draft_it_belongs_to),
+	   CHECK(tells_that_the_last_bytes_found_no_room),
 	   CHECK(replaces_a_file_whole),
 	   CHECK(leaves_the_old_file_when_keeping_fails),
 	   CHECK(discards_drafts),

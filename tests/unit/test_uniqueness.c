@@ -12,15 +12,17 @@ struct repeats {
 	char last[REQUEST_MAX_CUSTOM_ID + 1];
 };
 
-static void note_repeat(const struct uniqueness_repeat *repeat, void *context)
+static int note_repeat(const struct uniqueness_repeat *repeat, void *context, struct error *err)
 {
 	struct repeats *repeats = context;
 
+	(void)err;
 	repeats->count++;
 	memcpy(repeats->last, repeat->id, repeat->size);
 	repeats->last[repeat->size] = '\0';
 	CU_ASSERT_EQUAL(repeats->first_lines[repeat->line], 0);
 	repeats->first_lines[repeat->line] = repeat->first_line;
+	return 0;
 }
 
 /* How many slices it took; negative: an error. */

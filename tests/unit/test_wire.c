@@ -1,6 +1,7 @@
 /* The wire form of a shard: byte for byte the lines of its rows, from wherever it is read. */
 #include <errno.h>
 
+#include "daemon/work/intake.h"
 #include "daemon/work/wire.h"
 #include "tests/unit/job_scene.h"
 
@@ -100,6 +101,92 @@ static void it_can_be_read_from_every_offset(void)
 	scene_end(&scene);
 }
 
+/* Takes the input in as the job wants it. */
+static void take_in(struct scene *scene, const char *input)
+{
+	struct vault_writer *writer = vault_writer_new(scene->vault, VAULT_FILE_LIMIT);
+	struct store_file file = { .purpose = (char *)(uintptr_t) "batch", .bytes = 1 };
+	struct intake *intake = NULL;
+	int r;
+
+	scene->job.input_file = store_file_add(scene->store, &file);
+	CU_ASSERT_EQUAL_FATAL(vault_write(writer, input, strlen(input), NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(vault_keep_file(writer, scene->job.input_file, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(intake_new(scene->vault, &scene->job, SCENE_KEY, &intake, NULL), 0);
+	while ((r = intake_slice(intake, NULL)) > 0)
+		;
+	CU_ASSERT_EQUAL_FATAL(r, 0);
+	CU_ASSERT_EQUAL_FATAL(intake_keep(intake, NULL), 0);
+	intake_free(intake);
+}
+
+#define AROUND(line, body) "{\"custom_id\":\"line-" line "\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":" body "}\n"
+#define MADE(line, more) "{\"custom_id\":\"line-" line "\"," more "\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\"}}\n"
+
+static void made_lines_can_be_read_from_every_offset(void)
+{
+	static const char bodies[] = "{\"model\":\"m\"}\r\n{\"a\":1}\n {\"b\":2} \n{\"model\":\"n\"}";
+	static const struct { const char *name; bool is_wrapped; int64_t step, rows; const char *input, *wanted; } cases[] = {
+		{ "bodies", true, 1, 4, bodies,
+		  AROUND("1", "{\"model\":\"m\"}") AROUND("2", "{\"model\":\"own\",\"a\":1}")
+		  AROUND("3", " {\"model\":\"own\",\"b\":2} ") AROUND("4", "{\"model\":\"n\"}") },
+		{ "every third body", true, 3, 2, bodies, AROUND("1", "{\"model\":\"m\"}") AROUND("4", "{\"model\":\"n\"}") },
+		{ "ids", false, 1, 3,
+		  "{\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\"}}\n"
+		  "{\"custom_id\":\"x\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\"}}\r\n"
+		  "{\"custom_id\":\"\",\"x\":0,\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\"}}\n",
+		  MADE("1", "") MADE("2", "") MADE("3", "\"x\":0,") },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		auto_buffer wanted = { 0 };
+		struct scene scene;
+		struct wire *wire;
+
+		scene_begin(&scene);
+		scene.job.is_wrapped = cases[i].is_wrapped;
+		scene.job.has_line_ids = true;
+		scene.job.endpoint = (char *)(uintptr_t) "/v1/completions";
+		scene.job.model = (char *)(uintptr_t) "own";
+		take_in(&scene, cases[i].input);
+		scene_members(&scene, SHARD, 0, cases[i].step * (cases[i].rows - 1) + 1, cases[i].step);
+		buffer_add_text(&wanted, cases[i].wanted);
+		wire = open_wire(&scene, cases[i].rows);
+		CHECK_ROW(cases[i].name, reads(wire, &wanted, 0, 1000));
+		for (size_t offset = 0; offset <= wanted.size; offset++) {
+			CU_ASSERT_EQUAL(wire_seek(wire, (int64_t)offset), 0);
+			CHECK_ROW(cases[i].name, reads(wire, &wanted, offset, 1 + offset % 50));
+		}
+		CU_ASSERT_TRUE(wire_seek(wire, (int64_t)wanted.size + 1) < 0);
+		wire_free(wire);
+		scene_end(&scene);
+	}
+}
+
+/* The length of the whole was announced; a row that would break it is not begun. */
+static void a_row_of_another_length_is_not_sent(void)
+{
+	struct scene scene;
+	struct rows_writer rows;
+	struct record_row row;
+	struct wire *wire;
+	char bytes[4096];
+
+	scene_begin(&scene);
+	scene_input(&scene, small);
+	scene_members(&scene, SHARD, 0, 1, 1);
+	row = scene_row(small, 0, strcspn(small, "\n"));
+	row.wire_length++;
+	rows_writer_init(&rows, scene.vault, RECORD_ROWS);
+	CU_ASSERT_EQUAL_FATAL(rows_write(&rows, &row, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(rows_writer_keep(&rows, SCENE_JOB, ROWS_NAME, NULL), 0);
+	wire = open_wire(&scene, 1);
+	CU_ASSERT_EQUAL(wire_read(wire, bytes, sizeof(bytes)), -EUCLEAN);
+	CU_ASSERT_PTR_NOT_NULL(strstr(wire_error(wire)->text, "row 0 would be sent as"));
+	wire_free(wire);
+	scene_end(&scene);
+}
+
 /* Rows longer than any window, far apart from each other. */
 static void large_rows_come_whole(void)
 {
@@ -173,4 +260,5 @@ static void a_shard_of_another_size_is_refused(void)
 }
 
 CHECK_MAIN("wire", CHECK(the_bytes_are_those_of_the_rows), CHECK(it_can_be_read_from_every_offset),
-	   CHECK(large_rows_come_whole), CHECK(damage_is_not_sent), CHECK(a_shard_of_another_size_is_refused))
+	   CHECK(made_lines_can_be_read_from_every_offset),
+	   CHECK(a_row_of_another_length_is_not_sent), CHECK(large_rows_come_whole), CHECK(damage_is_not_sent), CHECK(a_shard_of_another_size_is_refused))

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -34,6 +35,7 @@ struct http_call {
 	struct loop_timer *timer;
 	struct http_request request; /* what it points to is ours, but for the source */
 	char **headers;
+	char *range; /* what goes out as the header of that name; NULL: none */
 	struct http_field *fields;
 	char *query_names[MAX_QUERY];
 	char *query_values[MAX_QUERY];
@@ -62,6 +64,8 @@ static void call_free(struct http_call *call)
 	for (size_t i = 0; call->headers && call->headers[i]; i++)
 		free(call->headers[i]);
 	free(call->headers);
+	free(call->range);
+	free((char *)call->request.if_range);
 	for (size_t i = 0; call->fields && call->fields[i].name; i++) {
 		free((char *)call->fields[i].name);
 		free((char *)call->fields[i].text);
@@ -87,6 +91,10 @@ static const char *find_header(const char *name, void *context)
 	const struct http_call *call = context;
 	size_t size = strlen(name);
 
+	if (!strcasecmp(name, "Range"))
+		return call->range;
+	if (!strcasecmp(name, "If-Range"))
+		return call->range ? call->request.if_range : NULL;
 	for (size_t i = 0; call->headers && call->headers[i]; i++)
 		if (!strncasecmp(call->headers[i], name, size) && call->headers[i][size] == ':')
 			return call->headers[i] + size + 1 + strspn(call->headers[i] + size + 1, " ");
@@ -294,6 +302,7 @@ static void read_headers(struct http_call *call)
 	call->response.accept_ranges = answer_header(answer, "accept-ranges");
 	call->response.content_range = answer_header(answer, "content-range");
 	call->response.content_encoding = answer_header(answer, "content-encoding");
+	call->response.etag = answer_header(answer, "etag");
 	call->response.content_length = answer->transport == SIM_STREAM ? answer->length :
 									  (int64_t)answer->body->size;
 }
@@ -307,7 +316,7 @@ static void receive(struct http_call *call)
 	size_t size = body_size(answer, &is_whole);
 
 	read_headers(call);
-	if (call->response.content_encoding)
+	if (call->response.content_encoding && !call->request.is_raw)
 		undo_gzip(answer->body->data, size, &plain);
 	else
 		buffer_add(&plain, answer->body->data, size);
@@ -473,6 +482,9 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 	call->request.method = xstrdup(request->method);
 	call->request.url = xstrdup(request->url);
 	call->request.body = request->body ? xmemdup0(request->body, request->body_size) : NULL;
+	call->request.if_range = xstrdup(request->if_range);
+	if (request->range_from > 0)
+		call->range = xasprintf("bytes=%" PRId64 "-", request->range_from);
 	call->headers = copy_headers(request->headers);
 	call->fields = copy_fields(request->fields);
 	call->response.content_length = -1;

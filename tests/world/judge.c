@@ -61,6 +61,14 @@ static void read_job_event(struct history *history, const struct store_event *ev
 	}
 }
 
+/* What a shard was before it came to its first event: CUT, UPLOADED with another's file, or FETCHED where nothing was to be sent. */
+static enum shard_state birth_of(enum shard_state state)
+{
+	if (shard_may_go(SHARD_CUT, state))
+		return SHARD_CUT;
+	return shard_may_go(SHARD_UPLOADED, state) ? SHARD_UPLOADED : SHARD_FETCHED;
+}
+
 static void read_shard_event(struct history *history, const struct store_event *event)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(shard_arrivals); i++) {
@@ -69,9 +77,8 @@ static void read_shard_event(struct history *history, const struct store_event *
 
 		if (strcmp(event->type, shard_arrivals[i].type) != 0)
 			continue;
-		/* A shard begins CUT, or UPLOADED with another's file. */
 		if (!*seen)
-			*seen = 1 + (int)(shard_may_go(SHARD_CUT, state) ? SHARD_CUT : SHARD_UPLOADED);
+			*seen = 1 + (int)birth_of(state);
 		if (!shard_may_go((enum shard_state)(*seen - 1), state))
 			history->result = error_set(history->err, -EINVAL, "shard %" PRId64 " went from %s to %s",
 						    event->shard,

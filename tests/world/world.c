@@ -39,7 +39,12 @@ static const struct config_provider quick = {
 	.stall_timeout    = 60000,
 	.max_requests     = 50000,
 	.max_bytes        = 200000000,
+	.max_inputs       = 50000,
+	.bytes_per_token  = 4,
 	.max_attempts     = 3,
+	.probe_lost       = 3600000,
+	.resend_lost      = 100,
+	.batch_discount   = 5000,
 	.max_transfers    = 4,
 };
 /* clang-format on */
@@ -398,6 +403,7 @@ struct world_ledger world_ledger(struct world *world)
 	calls = json_object_object_get(object, "calls");
 	ledger.uploads = number_at(object, "files_created");
 	ledger.batches = number_at(object, "batches_created");
+	ledger.successes = number_at(object, "requests_succeeded");
 	ledger.live = count_live(json_object_object_get(object, "batches"));
 	ledger.creates = number_at(calls, "create");
 	ledger.lists = number_at(calls, "list");

@@ -86,6 +86,7 @@ struct world_ledger {
 	int64_t most_answers; /* that any one request got */
 	int64_t requests;  /* that were ever in a batch */
 	int64_t answers;   /* of all requests */
+	int64_t successes; /* of those */
 	int64_t creates;   /* calls */
 	int64_t lists;
 	int64_t cancels;

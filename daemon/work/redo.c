@@ -1,0 +1,84 @@
+#include "daemon/work/redo.h"
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/model/load.h"
+#include "daemon/work/provider.h"
+#include "daemon/work/rows.h"
+#include "daemon/work/split.h"
+#include "daemon/work/task.h"
+
+/* A new shard for rows of this one. */
+static struct shard heir(const struct task *task, int64_t number)
+{
+	return (struct shard){
+		.number = number,
+		.model = task->shard.model,
+		.url = task->shard.url,
+		.attempt = task->shard.attempt,
+	};
+}
+
+void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const char *words)
+{
+	const struct shard *shard = &task->shard;
+	struct shard next = heir(task, task_next_number(task));
+	auto_free char *from = rows_members_name(shard->number);
+	auto_free char *to = rows_members_name(next.number);
+	struct error err = { 0 };
+	int r = rows_copy(task_vault(task), task->job.id, from, to, &err);
+
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
+	next.state = born;
+	next.requests = shard->requests;
+	next.bytes = shard->bytes;
+	next.inputs = shard->inputs;
+	next.tokens = shard->tokens;
+	next.redone = shard->redone + 1;
+	if (born == SHARD_UPLOADED) {
+		next.provider_file = shard->provider_file;
+		next.uploaded_at = shard->uploaded_at;
+	}
+	task_add_shard(task, &next, wait_ms);
+	task_go(task, SHARD_DROPPED, words);
+}
+
+void redo_halves(struct task *task, const char *words, const char *code)
+{
+	int64_t number = task_next_number(task);
+	struct load_limits limits;
+	struct load loads[2];
+	struct error err = { 0 };
+	int r;
+
+	if (task->shard.requests < 2) {
+		task->refusal_code = xstrdup(code);
+		task_finish(task, TASK_HOPELESS, words);
+		return;
+	}
+	provider_limits(task->provider, &limits);
+	r = split_halve(task_vault(task), task->job.id, task->shard.number, number, &limits, loads, &err);
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct shard next = heir(task, number + i);
+
+		next.state = SHARD_CUT;
+		next.requests = loads[i].requests;
+		next.bytes = loads[i].bytes;
+		next.inputs = loads[i].inputs;
+		next.tokens = loads[i].tokens;
+		/*
+		 * It ends by itself, for a half is smaller; so it takes nothing from the patience
+		 * with failures of other kinds.
+		 */
+		next.redone = task->shard.redone;
+		task_add_shard(task, &next, 0);
+	}
+	task_go(task, SHARD_DROPPED, words);
+}

@@ -1,0 +1,178 @@
+/* The poll, until a batch has ended there, and the cancel, which is asked for where a poll would be. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/io/config.h"
+#include "daemon/io/loop.h"
+#include "daemon/io/vault.h"
+#include "daemon/model/backoff.h"
+#include "daemon/work/api.h"
+#include "daemon/work/api_parse.h"
+#include "daemon/work/failed.h"
+#include "daemon/work/provider.h"
+#include "daemon/work/remote.h"
+#include "daemon/work/rows.h"
+#include "daemon/work/task.h"
+
+#define PROBE_EVERY_MS (60 * 1000)
+/* A batch that is gone while its cancel is wanted was asked for so often, before it is given up. */
+#define GONE_TRIES 5
+
+/* Keeps the provider's object as it came, for people. */
+static int keep_object(struct task *task, const struct api_answer *answer, struct error *err)
+{
+	auto_free char *name = rows_download_name(task->shard.number, "batch");
+	struct vault_writer *writer = vault_writer_new(task_vault(task), VAULT_RECORD_LIMIT);
+	int r = vault_write(writer, answer->body, answer->size, err);
+
+	if (r) {
+		vault_writer_free(writer);
+		return r;
+	}
+	return vault_keep_record(writer, task->job.id, name, err);
+}
+
+/* Whether a batch that ended speaks of answers but names no file for them yet. */
+static bool is_file_awaited(const struct api_batch *batch)
+{
+	if (batch->status != API_STATUS_COMPLETED)
+		return batch->status != API_STATUS_FAILED && batch->completed > 0 && !batch->output_file_id;
+	if (!batch->output_file_id && !batch->error_file_id)
+		return true;
+	return (batch->completed > 0 && !batch->output_file_id) || (batch->failed > 0 && !batch->error_file_id);
+}
+
+static void on_terminal(struct task *task, const struct api_answer *answer, const struct api_batch *batch)
+{
+	struct shard *shard = &task->shard;
+	struct error err = { 0 };
+	int r;
+
+	if (lookup_is_due(task)) {
+		lookup_watch(task);
+		return;
+	}
+	if (!shard->ended_at)
+		shard->ended_at = task_now(task);
+	if (is_file_awaited(batch) && task_now(task) < shard->ended_at + task->provider->config->probe_lost) {
+		task->wait_ms = PROBE_EVERY_MS < task->provider->config->poll_longest ?
+					PROBE_EVERY_MS :
+					task->provider->config->poll_longest;
+		task_finish(task, TASK_NOT_YET, "ended, but the provider does not name the result files yet");
+		return;
+	}
+	r = keep_object(task, answer, &err);
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
+	free(shard->remote_output);
+	free(shard->remote_error);
+	shard->remote_output = xstrdup(batch->output_file_id);
+	shard->remote_error = xstrdup(batch->error_file_id);
+	if (batch->status == API_STATUS_FAILED && !batch->output_file_id && !batch->error_file_id)
+		failed_settle(task, answer, batch);
+	else
+		task_finish(task, TASK_DONE, batch->status_text);
+}
+
+/* Takes over a count of the provider's, as far as it can be true. Returns whether that is news. */
+static bool note_count(int64_t *count, int64_t told, int64_t most, bool is_final)
+{
+	if (told > most)
+		told = most;
+	if (!is_final && told <= *count)
+		return false;
+	*count = told > 0 ? told : 0;
+	return true;
+}
+
+/* What moved since the last look; true if anything did. */
+static bool note_progress(struct shard *shard, const struct api_batch *batch)
+{
+	bool is_changed = !shard->remote_status || strcmp(shard->remote_status, batch->status_text) != 0;
+	/* On their way counts may lag and fall; those of an ended batch, where it has any, are its last word. */
+	bool is_final = api_status_is_terminal(batch->status) && batch->completed + batch->failed > 0;
+
+	is_changed |= note_count(&shard->remote_completed, batch->completed, shard->requests, is_final);
+	is_changed |= note_count(&shard->remote_failed, batch->failed, shard->requests, is_final);
+	free(shard->remote_status);
+	shard->remote_status = xstrdup(batch->status_text);
+	return is_changed;
+}
+
+/* Whether it need not be looked for any more: nobody wants its answers, and it has been gone for long. */
+static bool is_gone_for_good(const struct task *task, const struct api_answer *answer)
+{
+	return answer->verdict == API_GONE && task->job.state == JOB_CANCELLING &&
+	       task->shard.tries + 1 >= GONE_TRIES &&
+	       task_now(task) >= task->job.cancelling_at + TASK_PROBE_MS;
+}
+
+static void on_retrieved(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+	struct shard *shard = &task->shard;
+	const struct config_provider *config = task->provider->config;
+	struct api_batch batch = { 0 };
+	auto_free char *words = NULL;
+
+	task->request = NULL;
+	if (answer->verdict == API_REFUSED || answer->verdict == API_GONE) {
+		/* Answers that were paid for may be there: without a cancel it is never given up. */
+		task->refusal_code = xstrdup(answer->code);
+		task_finish(task, is_gone_for_good(task, answer) ? TASK_HOPELESS : TASK_TRY_AGAIN, answer->words);
+		return;
+	}
+	if (answer->verdict != API_OK) {
+		task_finish_answer(task, answer);
+		return;
+	}
+	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
+	remote_tell_unknown(task, &batch);
+	shard->polls = note_progress(shard, &batch) ? 0 : shard->polls + 1;
+	shard->tries = 0;
+	if (api_status_is_terminal(batch.status)) {
+		on_terminal(task, answer, &batch);
+	} else {
+		task->wait_ms = backoff_poll_ms(config->poll_first, config->poll_longest, (uint32_t)shard->polls,
+						loop_random(task_loop(task)));
+		words = xasprintf("the provider: %s", batch.status_text);
+		task_finish(task, TASK_NOT_YET, words);
+	}
+	api_batch_release(&batch);
+}
+
+static void on_cancelled(const struct api_answer *answer, void *context)
+{
+	struct task *task = context;
+
+	task->request = NULL;
+	if (answer->verdict == API_OK || answer->verdict == API_REFUSED || answer->verdict == API_GONE) {
+		/* Refused means that it has ended just now: polling tells how. */
+		task->shard.is_cancel_sent = true;
+		task->shard.polls = 0;
+		task->wait_ms = task->provider->config->poll_first;
+		task_tell(task, "shard.note", "info",
+			  answer->verdict == API_OK ? "the provider was asked to cancel" :
+						      "the provider says that it cannot be cancelled any more");
+		task_finish(task, TASK_NOT_YET, "waits for the provider to cancel it");
+		return;
+	}
+	task_finish_answer(task, answer);
+}
+
+void step_poll(struct task *task)
+{
+	struct api *api = task->provider->api;
+
+	if (task->job.state == JOB_CANCELLING && !task->shard.is_cancel_sent)
+		task->request = api_cancel(api, task->shard.batch_id, on_cancelled, task);
+	else if (lookup_is_due(task) &&
+		 task_now(task) >= task->shard.batch_created_at + task->provider->config->settle)
+		lookup_watch(task);
+	else
+		task->request = api_retrieve(api, task->shard.batch_id, on_retrieved, task);
+}
