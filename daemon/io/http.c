@@ -16,6 +16,9 @@
 
 #define MAX_BODY             (1024 * 1024)
 #define MAX_IDLE_CONNECTIONS 64L
+/* What all downloads together take in one turn of the loop. A server that is faster than we are would keep the
+   library reading, and the loop in it, to the end of a file. */
+#define TURN_BYTES (512 * 1024)
 
 _Static_assert(sizeof(((struct http_call *)NULL)->detail) >= CURL_ERROR_SIZE,
 	       "the library writes so much");
@@ -27,6 +30,8 @@ struct http {
 	CURLM *multi;
 	struct loop_timer *timeout; /* the library's */
 	struct loop_timer *start;   /* of the calls that wait */
+	struct loop_timer *turn;    /* the next one, for downloads */
+	size_t taken;		    /* by downloads, in this turn */
 	char *user_agent;
 	struct call_list lists[CALL_LISTS];
 	size_t count;
@@ -131,12 +136,36 @@ static bool deliver(struct http_call *call, const char *bytes, size_t size)
 	return result >= 0;
 }
 
+/*
+ * Whether a piece of a download is for the next turn: the library keeps it meanwhile. What the
+ * library itself unpacks is never put off, for a small piece may become more than it can keep.
+ */
+static bool is_put_off(struct http_call *call, size_t size)
+{
+	struct http *http = call->http;
+
+	if (!call->on_data || (call->answer.response.content_encoding && !call->is_raw))
+		return false;
+	if (http->taken >= TURN_BYTES) {
+		/* Behind the others, who are next. */
+		call_move(call, CALL_RUNNING);
+		call->is_paused = true;
+		return true;
+	}
+	if (!http->taken)
+		loop_timer_set(http->turn, 0);
+	http->taken += size;
+	return false;
+}
+
 static size_t on_body(char *bytes, size_t unit, size_t count, void *context)
 {
 	struct http_call *call = context;
 
 	if (call->state != CALL_RUNNING)
 		return CURL_WRITEFUNC_ERROR;
+	if (is_put_off(call, unit * count))
+		return CURL_WRITEFUNC_PAUSE;
 	if (!call->answer.has_body)
 		note_content_length(call);
 	call->answer.has_body = true;
@@ -243,6 +272,14 @@ static void announce(struct http *http)
 	}
 }
 
+/* After the library has run. */
+static void settle(struct http *http)
+{
+	collect_finished(http);
+	free_condemned(http);
+	announce(http);
+}
+
 /* --- between the library and the loop --- */
 
 static void act(struct http *http, curl_socket_t fd, int events)
@@ -254,9 +291,7 @@ static void act(struct http *http, curl_socket_t fd, int events)
 	code = curl_multi_socket_action(http->multi, fd, events, &running);
 	http->is_inside = false;
 	require(code == CURLM_OK, "curl_multi_socket_action");
-	collect_finished(http);
-	free_condemned(http);
-	announce(http);
+	settle(http);
 }
 
 static void on_socket_ready(unsigned events, void *context)
@@ -272,6 +307,37 @@ static void on_socket_ready(unsigned events, void *context)
 static void on_timeout(void *context)
 {
 	act(context, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static struct http_call *first_paused(const struct http *http)
+{
+	struct http_call *call;
+
+	TAILQ_FOREACH(call, &http->lists[CALL_RUNNING], entry)
+		if (call->is_paused)
+			return call;
+	return NULL;
+}
+
+static void on_turn(void *context)
+{
+	struct http *http = context;
+	struct http_call *call;
+
+	http->taken = 0;
+	while (http->taken < TURN_BYTES && (call = first_paused(http))) {
+		CURLcode code;
+
+		call->is_paused = false;
+		http->is_inside = true;
+		code = curl_easy_pause(call->easy, CURLPAUSE_CONT);
+		http->is_inside = false;
+		/* What it kept was refused, and it tells nobody else. */
+		if (code != CURLE_OK && call->state == CALL_RUNNING)
+			finish(call, code);
+	}
+	/* Whoever is still put off is so because of bytes that were taken, and with those came another turn. */
+	settle(http);
 }
 
 static int on_timeout_wanted(CURLM *multi, long timeout_ms, void *context)
@@ -366,6 +432,7 @@ struct http *http_new(struct loop *loop, const char *user_agent)
 		TAILQ_INIT(&http->lists[i]);
 	http->timeout = loop_timer_new(loop, on_timeout, http);
 	http->start = loop_timer_new(loop, on_start, http);
+	http->turn = loop_timer_new(loop, on_turn, http);
 	http->multi = curl_multi_init();
 	require(http->multi, "curl_multi_init");
 	require(curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, on_socket_wanted) ==
@@ -391,6 +458,7 @@ void http_free(struct http *http)
 	require(curl_multi_cleanup(http->multi) == CURLM_OK, "curl_multi_cleanup");
 	loop_timer_free(http->timeout);
 	loop_timer_free(http->start);
+	loop_timer_free(http->turn);
 	free(http->user_agent);
 	free(http);
 	curl_global_cleanup();
@@ -404,6 +472,7 @@ struct http_call *http_start(struct http *http, const struct http_request *reque
 
 	call->http = http;
 	call->on_data = on_data;
+	call->is_raw = request->is_raw;
 	call->on_done = on_done;
 	call->context = context;
 	call->easy = curl_easy_init();

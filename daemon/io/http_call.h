@@ -45,6 +45,8 @@ struct http_call {
 	int refusal;	    /* negative errno of a callback of ours that refused */
 	const char *refuser; /* and which */
 	bool is_sent;
+	bool is_raw;
+	bool is_paused; /* until the next turn */
 };
 
 /*

@@ -36,7 +36,8 @@ struct spool {
 	char *folder;
 	int folder_fd;
 	int lock_fd;
-	int64_t drafts; /* made so far: names under tmp/ */
+	int64_t drafts;	   /* made so far: names under tmp/ */
+	char *last_folder; /* of a job, whose name in jobs/ is known to be on the disk; NULL: none */
 	struct flight flights[MAX_FLIGHTS];
 	unsigned oldest; /* the flight that is waited for next */
 };
@@ -151,6 +152,7 @@ void spool_close(struct spool *spool)
 		(void)close(spool->lock_fd);
 	if (spool->folder_fd >= 0)
 		(void)close(spool->folder_fd);
+	free(spool->last_folder);
 	free(spool->folder);
 	free(spool);
 }
@@ -310,6 +312,26 @@ int64_t spool_draft_size(const struct spool_draft *draft)
 	return draft->size;
 }
 
+/*
+ * Makes a job's folder. One that is there may be one that a process before us made and could not flush any more, so it is flushed
+ * too, once: a job's files come one after the other.
+ */
+static int make_job_folder(struct spool *spool, const char *folder)
+{
+	int r;
+
+	if (spool->last_folder && strcmp(spool->last_folder, folder) == 0)
+		return 0;
+	if (mkdirat(spool->folder_fd, folder, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	r = sync_folder(spool, "jobs");
+	if (r)
+		return r;
+	free(spool->last_folder);
+	spool->last_folder = xstrdup(folder);
+	return 0;
+}
+
 /* The folder that place lies in, made if it is a job's and the first file comes. */
 static int prepare_folder(struct spool *spool, const char *place, char **ret_folder)
 {
@@ -317,12 +339,8 @@ static int prepare_folder(struct spool *spool, const char *place, char **ret_fol
 	auto_free char *folder = xmemdup0(place, (size_t)(slash - place));
 	int r = 0;
 
-	if (strncmp(folder, "jobs/", 5) == 0) {
-		/* One that is there may be one that a process before us made and could not flush any more. */
-		if (mkdirat(spool->folder_fd, folder, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		r = sync_folder(spool, "jobs");
-	}
+	if (strncmp(folder, "jobs/", 5) == 0)
+		r = make_job_folder(spool, folder);
 	if (r)
 		return r;
 	*ret_folder = take(folder);
@@ -419,6 +437,10 @@ void spool_remove_job(struct spool *spool, int64_t job)
 {
 	auto_free char *folder = xasprintf("jobs/%" PRId64, job);
 
+	if (spool->last_folder && strcmp(spool->last_folder, folder) == 0) {
+		free(spool->last_folder);
+		spool->last_folder = NULL;
+	}
 	empty_folder(spool, folder);
 	(void)unlinkat(spool->folder_fd, folder, AT_REMOVEDIR);
 }

@@ -55,6 +55,7 @@ static const struct store_field shard_fields[] = {
 	INTEGER(shard, tally.again), INTEGER(shard, tally.resent), INTEGER(shard, tally.twice),
 	INTEGER(shard, tally.unknown), INTEGER(shard, tally.unreadable),
 	INTEGER(shard, tally.input_tokens), INTEGER(shard, tally.output_tokens),
+	INTEGER(shard, waits), INTEGER(shard, missed_at),
 };
 /* clang-format on */
 

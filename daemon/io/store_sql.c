@@ -19,11 +19,11 @@
 	"remote_output, remote_error, is_cancel_sent, uploaded_at, batch_created_at, ended_at, "   \
 	"due_at, tries, polls, redone, refusal, why, refusal_code, inputs, tokens, word, ok, "      \
 	"failed, cancelled, expired, missing, lost, again, resent, twice, unknown, unreadable, "   \
-	"input_tokens, output_tokens"
+	"input_tokens, output_tokens, waits, missed_at"
 #define SHARD_VALUES                                                                               \
 	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
 	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, "     \
-	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46"
+	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48"
 #define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted"
 #define FILE_LIST_WHERE                                                                            \
 	"WHERE is_deleted = 0 AND (?2 IS NULL OR purpose = ?2) AND (expires_at = 0 OR expires_at > ?4) "
@@ -32,7 +32,6 @@
 #define SHARD_ENDED_STATES "(5, 7, 8)"
 /* Those that wait for a person: uncertain ones, and fetched ones that nothing will wake. */
 #define SHARD_HELD "(state = 4 AND due_at = 0)"
-#define SHARD_WAITS_FOR_PERSON "(state = 6 OR " SHARD_HELD ")"
 /* States whose step moves a whole file: upload and fetch. */
 #define SHARD_TRANSFER_STATES "(0, 3)"
 
@@ -89,7 +88,8 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
 			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY number LIMIT 1",
 	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2 "
-			     "WHERE job = ?1 AND (due_at > ?2 OR " SHARD_WAITS_FOR_PERSON ")",
+			     "WHERE job = ?1 AND (due_at > ?2 OR state = 6 OR "
+			     "(due_at = 0 AND state NOT IN " SHARD_ENDED_STATES "))",
 
 	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
 			     "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
@@ -235,6 +235,8 @@ static const char *const migrations[] = {
 	"ALTER TABLE shard ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE shard ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE shard ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN missed_at INTEGER NOT NULL DEFAULT 0;"
 	/* The failures of a job by what they say: sample is the first message of those that differ in numbers alone, rows the first few. */
 	"CREATE TABLE digest ("
 	"  job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, code TEXT NOT NULL, gist TEXT NOT NULL,"

@@ -170,7 +170,9 @@ struct shard {
 	int64_t due_at; /* 0: nothing will happen by itself */
 	int64_t tries;	/* failures in a row of the step that is due */
 	int64_t polls;	/* polls in a row without a change */
-	int64_t redone; /* shards before it, in a row, that did no work for the same rows */
+	int64_t redone; /* shards before it, in a row, that failed without work for the same rows: patience ends */
+	int64_t waits;	/* shards before it, in a row, that found the queue full or expired idle: patience does not end */
+	int64_t missed_at; /* when answers that should be there were first looked for in vain; 0: not yet */
 	char *why;
 };
 

@@ -18,7 +18,7 @@
 #include "daemon/work/task.h"
 
 /* Local work of one turn: long enough to be worth it, short enough that a client does not notice. */
-#define TURN_BUDGET_US 4000
+#define TURN_BUDGET_US 1000
 
 /* clang-format off */
 static const struct step job_steps[JOB_STATE_COUNT] = {

@@ -72,6 +72,8 @@ int pool_join(struct pool *pool, struct task *task, const struct shard *fresh, s
 	pool->fresh.tokens += pool->waiting.tokens;
 	if (pool->fresh.redone < pool->waiting.redone)
 		pool->fresh.redone = pool->waiting.redone;
+	if (pool->fresh.waits < pool->waiting.waits)
+		pool->fresh.waits = pool->waiting.waits;
 	return 0;
 }
 

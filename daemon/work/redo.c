@@ -19,10 +19,10 @@ static struct shard heir(const struct task *task, int64_t number)
 	};
 }
 
-void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const char *words)
+/* All of the rows go to next, whose number, state and counts of patience are known. */
+static void pass_on(struct task *task, struct shard next, int64_t wait_ms, const char *words)
 {
 	const struct shard *shard = &task->shard;
-	struct shard next = heir(task, task_next_number(task));
 	auto_free char *from = rows_members_name(shard->number);
 	auto_free char *to = rows_members_name(next.number);
 	struct error err = { 0 };
@@ -32,18 +32,36 @@ void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const 
 		task_fail(task, r, err.text);
 		return;
 	}
-	next.state = born;
 	next.requests = shard->requests;
 	next.bytes = shard->bytes;
 	next.inputs = shard->inputs;
 	next.tokens = shard->tokens;
-	next.redone = shard->redone + 1;
-	if (born == SHARD_UPLOADED) {
+	if (next.state == SHARD_UPLOADED) {
 		next.provider_file = shard->provider_file;
 		next.uploaded_at = shard->uploaded_at;
 	}
 	task_add_shard(task, &next, wait_ms);
 	task_go(task, SHARD_DROPPED, words);
+}
+
+void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const char *words)
+{
+	struct shard next = heir(task, task_next_number(task));
+
+	next.state = born;
+	next.redone = task->shard.redone + 1;
+	next.waits = task->shard.waits;
+	pass_on(task, next, wait_ms, words);
+}
+
+void redo_waiting(struct task *task, int64_t wait_ms, const char *words)
+{
+	struct shard next = heir(task, task_next_number(task));
+
+	next.state = SHARD_UPLOADED;
+	next.redone = task->shard.redone;
+	next.waits = task->shard.waits + 1;
+	pass_on(task, next, wait_ms, words);
 }
 
 void redo_halves(struct task *task, const char *words, const char *code)
@@ -78,6 +96,7 @@ void redo_halves(struct task *task, const char *words, const char *code)
 		 * with failures of other kinds.
 		 */
 		next.redone = task->shard.redone;
+		next.waits = task->shard.waits;
 		task_add_shard(task, &next, 0);
 	}
 	task_go(task, SHARD_DROPPED, words);

@@ -16,6 +16,8 @@ struct task;
  * sent anew, after wait_ms. words: why.
  */
 void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const char *words);
+/* The same for a batch that the provider's queue had no room for: no failure, so it is repeated for as long as it takes. */
+void redo_waiting(struct task *task, int64_t wait_ms, const char *words);
 
 /*
  * Ends the task of a shard that is too large for the provider: each half of the rows goes to a

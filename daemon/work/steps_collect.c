@@ -173,13 +173,21 @@ static void again_release(struct again *again)
 		pool_release(&again->pools[i]);
 }
 
-/* A provider that ends batches as soon as they are made must not be asked in a circle. */
-static int64_t next_redone(const struct task *task, const struct collect_result *result)
+/* Whether all of its rows go again without that any of them cost an attempt. */
+static bool is_idle(const struct collect_result *result)
 {
-	bool is_idle = result->again[0].requests >= result->rows ||
-		       api_status_of(task->shard.remote_status) == API_STATUS_FAILED;
+	return result->again[0].requests >= result->rows;
+}
 
-	return (is_idle ? task->shard.redone : 0) + 1;
+/* A batch that failed uses up patience; one that expired idle only waited in vain. */
+static void count_patience(const struct task *task, const struct collect_result *result, struct shard *fresh)
+{
+	bool has_failed = api_status_of(task->shard.remote_status) == API_STATUS_FAILED;
+
+	if (has_failed || is_idle(result)) {
+		fresh->redone = task->shard.redone + has_failed;
+		fresh->waits = task->shard.waits + !has_failed;
+	}
 }
 
 /* What is written to no table yet: an error leaves nothing behind that counts. */
@@ -189,7 +197,7 @@ static int prepare_again(struct again *again, struct task *task, int64_t number,
 
 	for (int cost = 0; cost < 2; cost++) {
 		const struct load *load = &result->again[cost];
-		const struct shard fresh = {
+		struct shard fresh = {
 			.number = number,
 			.state = SHARD_CUT,
 			.model = task->shard.model,
@@ -199,12 +207,13 @@ static int prepare_again(struct again *again, struct task *task, int64_t number,
 			.inputs = load->inputs,
 			.tokens = load->tokens,
 			.attempt = task->shard.attempt + cost,
-			.redone = cost ? 0 : next_redone(task, result),
 		};
 		int r;
 
 		if (!load->requests)
 			continue;
+		if (!cost)
+			count_patience(task, result, &fresh);
 		r = pool_join(&again->pools[cost], task, &fresh, err);
 		if (r)
 			return r;
@@ -216,9 +225,10 @@ static int prepare_again(struct again *again, struct task *task, int64_t number,
 static void add_again(struct again *again, struct task *task)
 {
 	const struct config_provider *config = task->provider ? task->provider->config : NULL;
-	int64_t redone = next_redone(task, collect_result(task->work));
+	/* A provider that ends batches as soon as they are made must not be asked in a circle. */
+	int64_t tries = 1 + again->pools[0].fresh.redone + again->pools[0].fresh.waits;
 	int64_t wait_ms = backoff_retry_ms(config ? config->retry_first : DEFAULT_RETRY_FIRST_MS,
-					   config ? config->retry_longest : DEFAULT_RETRY_LONGEST_MS, (uint32_t)redone,
+					   config ? config->retry_longest : DEFAULT_RETRY_LONGEST_MS, (uint32_t)tries,
 					   loop_random(task_loop(task)));
 
 	for (int cost = 0; cost < 2; cost++)

@@ -36,9 +36,11 @@ static void free_fetching(void *work)
 }
 
 /* Whether what is not there is still looked for. */
-static bool is_probing(const struct task *task)
+static bool is_probing(struct task *task)
 {
-	return task_now(task) < task->shard.ended_at + task->provider->config->probe_lost;
+	if (!task->shard.missed_at)
+		task->shard.missed_at = task_now(task);
+	return task_now(task) < task->shard.missed_at + task->provider->config->probe_lost;
 }
 
 static bool is_completed(const struct shard *shard)

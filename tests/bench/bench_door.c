@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 {
 	static float times[MAX_REQUESTS];
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
-	double rate = 100, seconds = 0;
+	double rate = 50, seconds = 0;
 	size_t count;
 	int option;
 

@@ -71,6 +71,16 @@ static void unpack_by(enum unpack_form form, const uint8_t *data, size_t size, s
 	}
 }
 
+/*
+ * A frame may tell the size of its content and hold less. libzstd 1.5.4 notices where there is room
+ * for all of it at once, and not where the last block is empty and there is less room.
+ */
+static bool is_known_difference(enum unpack_form form, const struct outcome *whole,
+				const struct outcome *pieces)
+{
+	return form == UNPACK_ZSTD && whole->result && !pieces->result;
+}
+
 static void check_form(enum unpack_form form, const uint8_t *data, size_t size, size_t feed,
 		       size_t room)
 {
@@ -81,7 +91,7 @@ static void check_form(enum unpack_form form, const uint8_t *data, size_t size, 
 	unpack_by(form, data, size, feed, room, &pieces);
 	common = whole.out.size < pieces.out.size ? whole.out.size : pieces.out.size;
 	assert(!common || memcmp(whole.out.data, pieces.out.data, common) == 0);
-	if (!whole.is_enough && !pieces.is_enough) {
+	if (!whole.is_enough && !pieces.is_enough && !is_known_difference(form, &whole, &pieces)) {
 		assert(whole.result == pieces.result && whole.is_whole == pieces.is_whole);
 		assert(whole.result || whole.out.size == pieces.out.size);
 	}

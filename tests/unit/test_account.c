@@ -346,6 +346,32 @@ static void what_is_full_goes_at_once(void)
 	}
 }
 
+static bool has_three_batches(struct world *world, void *context)
+{
+	(void)context;
+	return world_ledger(world).batches == 3;
+}
+
+/* A shard of which all rows fail, while another one takes hours: rows of that might yet come, but have no room. */
+static void what_is_full_does_not_wait_for_the_slow(void)
+{
+	struct world *world = world_new(&slow, 1);
+	auto_free char *input = world_requests(8, ",\"note\":\"sim:status=500 sim:times=1\"");
+	int64_t began, job;
+
+	know_list(world);
+	world->provider.poll_longest = HOUR_MS;
+	world->provider.max_requests = 4;
+	world_script(world, "{\"action\":\"durations\",\"run_ms\":10800000,\"nth\":2}");
+	job = world_submit(world, input);
+	began = world_now(world);
+	CU_ASSERT(world_run(world, DAY_MS, has_three_batches, NULL));
+	CU_ASSERT(world_now(world) - began < 10 * MINUTE_MS);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	check_account("full beside slow", world, job, input);
+	world_free(world);
+}
+
 /* --- at any turn: a death, a lost commit, a cancel --- */
 
 enum accident { DEATH, LOST_TURN, CANCEL, ACCIDENTS };
@@ -543,6 +569,7 @@ CHECK_MAIN("account",
 	   CHECK(fails_together_and_goes_again_together),
 	   CHECK(the_last_shard_waits_for_nobody),
 	   CHECK(what_is_full_goes_at_once),
+	   CHECK(what_is_full_does_not_wait_for_the_slow),
 	   CHECK(no_accident_loses_a_request_that_waits_for_others),
 	   CHECK(a_cancel_at_any_time_ends_what_is_held),
 	   CHECK(a_death_after_the_word_changes_nothing),

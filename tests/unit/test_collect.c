@@ -19,11 +19,8 @@ static uint64_t chosen_form_hash(const struct form *form, uint64_t key, const ch
 #define form_id_hash chosen_form_hash
 #include "daemon/work/members.c" // NOLINT(bugprone-suspicious-include)
 
-#include <fcntl.h>
-
 #include "daemon/model/request.h"
 #include "daemon/work/collect.h"
-#include "daemon/work/lines.h"
 
 #include "tests/unit/job_scene.h"
 
@@ -535,66 +532,6 @@ static void refuses_an_input_that_changed(void)
 	}
 }
 
-/* Lines around the size of the window, in a file, so that each falls across its edges somewhere. */
-static void reads_lines_of_every_size(void)
-{
-	enum { COUNT = 24 };
-	char texts[COUNT][16];
-	const char *ids[COUNT + 1] = {NULL};
-	auto_buffer out = {0};
-
-	for (size_t i = 0; i < COUNT; i++) {
-		(void)snprintf(texts[i], sizeof(texts[i]), "id-%zu", i);
-		ids[i] = texts[i];
-	}
-	begin(ids);
-	for (size_t i = 0; i < COUNT; i++) {
-		size_t padding = (size_t)1 << i;
-
-		padding += 100 * (i % 3);
-		buffer_add_format(&out, "{\"custom_id\":\"id-%zu\",\"x\":\"%*s\"," OK "\n", i,
-				  (int)padding, "");
-	}
-	scene_keep(&scene, "shard-1.out", out.data, out.size);
-	CU_ASSERT_EQUAL(collected(&first_try, &plan).ok, COUNT);
-	for (int64_t i = 0; i < COUNT; i++) {
-		struct record_outcome of = outcome(i);
-
-		CU_ASSERT_EQUAL(out.data[of.offset], '{');
-		CU_ASSERT_EQUAL(out.data[of.offset + of.length], '\n');
-		CU_ASSERT(!memchr(out.data + of.offset, '\n', of.length));
-	}
-	end();
-}
-
-/* The bytes are holes in the file. */
-static void passes_over_a_line_that_is_too_long(void)
-{
-	static const char before[] = LINE("a", OK), after[] = "\n" LINE("c", OK);
-	struct collect_result result;
-	auto_free char *folder = NULL;
-	auto_free char *path = NULL;
-	int fd;
-
-	begin(abc);
-	scene_keep(&scene, "shard-2.out", "", 0);
-	folder = xasprintf("%s/jobs/1", scene.folder);
-	(void)mkdir(folder, 0700);
-	path = xasprintf("%s/shard-1.out", folder);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	CU_ASSERT_FATAL(fd >= 0);
-	CU_ASSERT_EQUAL(pwrite(fd, before, strlen(before), 0), (ssize_t)strlen(before));
-	CU_ASSERT_EQUAL(pwrite(fd, after, strlen(after), (off_t)LINES_MAX + 5000000),
-			(ssize_t)strlen(after));
-	(void)close(fd);
-	result = collected(&accepted, &plan);
-	CU_ASSERT_EQUAL(result.ok, 2);
-	CU_ASSERT_EQUAL(result.unreadable, 1);
-	CU_ASSERT_EQUAL(result.missing, 1);
-	CU_ASSERT(has_line(2, "out", "{\"custom_id\":\"c\"," OK));
-	end();
-}
-
 /* clang-format off */
 CHECK_MAIN("collect",
 	   CHECK(finds_answers_in_any_order_in_either_file),
@@ -609,7 +546,5 @@ CHECK_MAIN("collect",
 	   CHECK(writes_the_same_bytes_when_done_again),
 	   CHECK(refuses_damaged_records),
 	   CHECK(refuses_members_that_cannot_be),
-	   CHECK(refuses_an_input_that_changed),
-	   CHECK(reads_lines_of_every_size),
-	   CHECK(passes_over_a_line_that_is_too_long))
+	   CHECK(refuses_an_input_that_changed))
 /* clang-format on */

@@ -387,6 +387,101 @@ static void gives_data_of_successes_alone(void)
 	end();
 }
 
+#define BIG_BYTES ((size_t)6 << 20)
+
+static size_t taken_in_turn, most_in_turn;
+
+static int count_data(const struct http_response *response, const char *bytes, size_t size, void *context)
+{
+	taken_in_turn += size;
+	return on_data(response, bytes, size, context);
+}
+
+static void on_turn_end(void *context)
+{
+	if (taken_in_turn > most_in_turn)
+		most_in_turn = taken_in_turn;
+	taken_in_turn = 0;
+	stop_when_idle(context);
+}
+
+/* An answer whose body has a byte for each place. */
+static char *big_answer(size_t *ret_size)
+{
+	auto_buffer answer = {0};
+
+	buffer_add_format(&answer, HEAD(200, "Content-Length: %zu\r\n"), BIG_BYTES);
+	for (size_t i = 0; i < BIG_BYTES; i++)
+		buffer_add(&answer, &(char){(char)(i * 7 + i / 251)}, 1);
+	*ret_size = answer.size;
+	return take(answer.data);
+}
+
+static void a_fast_server_leaves_the_loop_to_others(void)
+{
+	const struct http_request request = {.method = "GET", .url = peer.url};
+	size_t size = 0;
+	auto_free char *answer = big_answer(&size);
+	const struct peer_line script[] = {{answer, .then = PEER_KEEP, .size = size}};
+
+	begin(script, 1);
+	most_in_turn = 0;
+	for (size_t i = 0; i < 3; i++)
+		start(i, &request, count_data);
+	loop_run(loop, on_turn_end, NULL);
+	CU_ASSERT(most_in_turn > 0 && most_in_turn <= (size_t)640 << 10);
+	for (size_t i = 0; i < 3; i++) {
+		CU_ASSERT_EQUAL(results[i].transport, HTTP_ANSWERED);
+		CU_ASSERT_EQUAL_FATAL(results[i].data.size, BIG_BYTES);
+		CU_ASSERT_EQUAL(memcmp(results[i].data.data, answer + size - BIG_BYTES, BIG_BYTES), 0);
+	}
+	end();
+}
+
+static int refuse_late(const struct http_response *response, const char *bytes, size_t size, void *context)
+{
+	struct result *result = context;
+
+	/* Who refused is not asked again. */
+	CU_ASSERT_EQUAL(result->refuse_data_with, 0);
+	result->refuse_data_with = result->data.size > BIG_BYTES / 2 ? -ENOSPC : 0;
+	return on_data(response, bytes, size, context);
+}
+
+static int abort_late(const struct http_response *response, const char *bytes, size_t size, void *context)
+{
+	struct result *result = context;
+
+	result->abort_on_data = result->data.size > BIG_BYTES / 2 ? &result->call : NULL;
+	return on_data(response, bytes, size, context);
+}
+
+/* Whatever turn it is in, and whoever else is put off until the next one. */
+static void ends_a_download_in_the_middle(void)
+{
+	const struct http_request request = {.method = "GET", .url = peer.url};
+	size_t size = 0;
+	auto_free char *answer = big_answer(&size);
+	const struct peer_line script[] = {{answer, .then = PEER_KEEP, .size = size}};
+
+	begin(script, 1);
+	start(0, &request, refuse_late);
+	start(1, &request, abort_late);
+	start(2, &request, on_data);
+	start(3, &request, refuse_late);
+	loop_run(loop, stop_when_idle, NULL);
+	for (size_t i = 0; i < 4; i += 3) {
+		CU_ASSERT_EQUAL(results[i].announced, 1);
+		CU_ASSERT_EQUAL(results[i].transport, HTTP_ABORTED);
+		CU_ASSERT(results[i].data.size > BIG_BYTES / 2 && results[i].data.size < BIG_BYTES);
+	}
+	CU_ASSERT_EQUAL(results[1].announced, 0);
+	CU_ASSERT_EQUAL(results[2].transport, HTTP_ANSWERED);
+	CU_ASSERT_EQUAL_FATAL(results[2].data.size, BIG_BYTES);
+	CU_ASSERT_EQUAL(memcmp(results[2].data.data, answer + size - BIG_BYTES, BIG_BYTES), 0);
+	end();
+}
+
 static void an_answer_longer_than_max_body_is_cut(void)
 {
 	struct http_request request = {.method = "GET", .url = peer.url, .max_body = 10};
@@ -419,4 +514,5 @@ CHECK_MAIN("http", CHECK(a_post_on_a_warm_connection_is_never_sent_twice),
 	   CHECK(a_redirect_is_returned_and_not_followed),
 	   CHECK(keeps_the_headers_of_the_final_answer), CHECK(drops_a_header_that_is_too_long),
 	   CHECK(undoes_gzip_though_identity_was_asked_for), CHECK(gives_data_of_successes_alone),
+	   CHECK(a_fast_server_leaves_the_loop_to_others), CHECK(ends_a_download_in_the_middle),
 	   CHECK(an_answer_longer_than_max_body_is_cut), CHECK(escapes_all_but_the_unreserved))

@@ -416,6 +416,20 @@ static void note_visit(int64_t number, int is_job, void *context)
 	*(int64_t *)context += is_job ? number * 1000 : number;
 }
 
+static void makes_the_folder_of_a_job_again_after_it_was_removed(void)
+{
+	begin();
+	put("jobs/3/rows", "1");
+	put("jobs/3/shard-1.rows", "2");
+	spool_remove_job(spool, 3);
+	CU_ASSERT(!exists("jobs/3"));
+	put("jobs/3/rows", "3");
+	put("jobs/4/rows", "4");
+	put("jobs/3/shard-1.rows", "5");
+	CU_ASSERT(contains("jobs/3/rows", "3") && contains("jobs/4/rows", "4") && contains("jobs/3/shard-1.rows", "5"));
+	end();
+}
+
 static void visits_numbers_alone(void)
 {
 	int64_t sum = 0;
@@ -496,6 +510,7 @@ CHECK_MAIN("spool",
 	   CHECK(discards_drafts),
 	   CHECK(forgets_a_scratch_file_at_once),
 	   CHECK(removes_files_and_jobs),
+	   CHECK(makes_the_folder_of_a_job_again_after_it_was_removed),
 	   CHECK(visits_numbers_alone),
 	   CHECK(tells_missing_rights),
 	   CHECK(tells_a_place_that_is_no_folder))

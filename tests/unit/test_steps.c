@@ -40,6 +40,12 @@ static const struct story stories[] = {
 	/* the queue is full */
 	{ "token limit: failed", "{\"action\":\"token_limit\",\"count\":2}", NULL,
 	  JOB_COMPLETED, 6, 3, 1, "shard.dropped", "token_limit_exceeded" },
+	{ "token limit for long, then a wrong line", "[{\"action\":\"token_limit\",\"count\":11},"
+	  "{\"action\":\"fail_validation\",\"message\":\"m\",\"line\":2,\"from\":12,\"count\":1}]", NULL,
+	  JOB_COMPLETED, 5, -1, -1, NULL, NULL },
+	{ "token limit for long, then no file", "[{\"action\":\"token_limit\",\"count\":6},"
+	  "{\"action\":\"file_not_found\",\"from\":7,\"count\":1}]", NULL,
+	  JOB_COMPLETED, 6, -1, -1, NULL, NULL },
 	{ "token limit: 400", "{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":3}", NULL,
 	  JOB_COMPLETED, 6, 1, 1, "shard.retry", "token_limit_exceeded" },
 	/* the file vanished before a batch was made of it */
