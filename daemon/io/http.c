@@ -16,8 +16,10 @@
 
 #define MAX_BODY             (1024 * 1024)
 #define MAX_IDLE_CONNECTIONS 64L
-/* What all downloads together take in one turn of the loop. A server that is faster than we are would keep the
-   library reading, and the loop in it, to the end of a file. */
+/*
+ * What all downloads together take in one turn of the loop. A server that is faster than we are
+ * would keep the library reading, and the loop in it, to the end of a file (measured: 2 s).
+ */
 #define TURN_BYTES (512 * 1024)
 
 _Static_assert(sizeof(((struct http_call *)NULL)->detail) >= CURL_ERROR_SIZE,

@@ -203,8 +203,8 @@ int spool_draft_new(struct spool *spool, struct spool_draft **ret_draft, struct 
 }
 
 /*
- * The kernel tells an error of the disk once: who waits here may hear of it, and fsync(2) then would not. So it counts like one of
- * fsync, for the draft that the bytes are of.
+ * The kernel tells an error of the disk once: who waits here may hear of it, and fsync(2) then
+ * would not. So it counts like one of fsync, for the draft that the bytes are of.
  */
 static void sync_step(struct spool_draft *draft, int64_t offset, unsigned flags)
 {
@@ -216,9 +216,9 @@ static void sync_step(struct spool_draft *draft, int64_t offset, unsigned flags)
 }
 
 /*
- * Begins to write each whole step. When too many are on their way, the oldest is waited for, whichever
- * draft it is of: it has nearly arrived, so the loop is hardly held up, and those that commit beside never find a long queue
- * before them.
+ * Begins to write each whole step. When too many are on their way, the oldest is waited for,
+ * whichever draft it is of: it has nearly arrived, so the loop is hardly held up, and those that
+ * commit beside never find a long queue before them.
  */
 static void depart(struct spool_draft *draft)
 {
@@ -313,8 +313,8 @@ int64_t spool_draft_size(const struct spool_draft *draft)
 }
 
 /*
- * Makes a job's folder. One that is there may be one that a process before us made and could not flush any more, so it is flushed
- * too, once: a job's files come one after the other.
+ * Makes a job's folder. One that is there may be one that a process before us made and could not
+ * flush any more, so it is flushed too, once: a job's files come one after the other.
  */
 static int make_job_folder(struct spool *spool, const char *folder)
 {

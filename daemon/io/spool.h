@@ -37,7 +37,11 @@ char *spool_job_place(int64_t job, const char *name);
 
 /* A new file under tmp/. */
 int spool_draft_new(struct spool *spool, struct spool_draft **ret_draft, struct error *err);
-/* Appends; what was written long enough ago is already on its way to the disk, so that the flush at the end is short. */
+/*
+ * Appends. Pieces of any size do. Whole MiB are on their way to the disk at once, 16 of all drafts
+ * together at most, so that the flush at the end is short and other commits find no queue. An error
+ * of those that are on their way is told here or by spool_draft_keep.
+ */
 int spool_draft_write(struct spool_draft *draft, const void *bytes, size_t size, struct error *err);
 int64_t spool_draft_size(const struct spool_draft *draft);
 /*

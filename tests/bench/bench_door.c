@@ -1,10 +1,11 @@
 /*
- * How quick the front door is: asks for one thing at a steady pace on one connection, and tells how long the answers took. Usage:
- * bench_door [-r REQUESTS_A_SECOND] [-t SECONDS] SOCKET PATH. Ends after SECONDS, or at SIGTERM. Prints one line: requests, and the
- * median, the 99th percentile and the worst in ms.
+ * How quick the front door is: asks for one thing at a steady pace on one connection, and tells
+ * how long the answers took. Usage: bench_door [-r REQUESTS_A_SECOND] [-t SECONDS] SOCKET PATH.
+ * Ends after SECONDS, or at SIGTERM. Prints one line: requests, and the median, the 99th
+ * percentile and the worst in ms.
  *
- * An answer's time counts from when its request was due, so that a door that is shut for a while is not
- * asked, and found slow, once only.
+ * An answer's time counts from when its request was due, so that a door that is shut for a while
+ * is not asked, and found slow, once only.
  */
 #include <getopt.h>
 #include <signal.h>

@@ -1,7 +1,8 @@
 /*
- * The client of the benches of the way in: sends a file as the body of one POST over a Unix socket and waits for the answer, as fast as
- * a client can. Usage: bench_post [-v] SOCKET PATH FILE. Prints the seconds from the connect to the end of the answer, and with
- * -v those until the batch of that answer is not "validating" any more. A status that is not 200 is an error.
+ * The client of the benches of the way in: sends a file as the body of one POST over a Unix socket
+ * and waits for the answer, as fast as a client can. Usage: bench_post [-v] SOCKET PATH FILE.
+ * Prints the seconds from the connect to the end of the answer, and with -v those until the batch
+ * of that answer is not "validating" any more. A status that is not 200 is an error.
  */
 #include <fcntl.h>
 #include <getopt.h>

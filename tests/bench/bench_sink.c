@@ -1,7 +1,8 @@
 /*
- * The peer of batchd's way in: a bare libmicrohttpd server on a Unix socket that takes bodies and does the least with them.
- * Usage: bench_sink [-m BYTES_OF_MEMORY_A_CONNECTION] [-w FILE] SOCKET. Without -w a body is thrown away; with it, it is written to
- * FILE, anew for each request, and flushed before the answer. Says "ready" once it listens; ends with SIGTERM.
+ * The peer of batchd's way in: a bare libmicrohttpd server on a Unix socket that takes bodies and
+ * does the least with them. Usage: bench_sink [-m BYTES_OF_MEMORY_A_CONNECTION] [-w FILE] SOCKET.
+ * Without -w a body is thrown away; with it, it is written to FILE, anew for each request, and
+ * flushed before the answer. Says "ready" once it listens; ends with SIGTERM.
  */
 #include <fcntl.h>
 #include <getopt.h>

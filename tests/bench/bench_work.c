@@ -1,10 +1,13 @@
 /*
- * What a job costs between the front door and the provider: one that is made here goes through validation, cut, collection and merge as
- * the daemon runs them, slice by slice, without a socket. Answers lie in another order than the requests, as they come from providers.
- * Usage: bench_work [-n REQUESTS] [-l BYTES_OF_A_REQUEST] [-a BYTES_OF_AN_ANSWER] [-s REQUESTS_OF_A_SHARD] [-c] FOLDER
+ * What a job costs between the front door and the provider: one that is made here goes through
+ * validation, cut, collection and merge as the daemon runs them, slice by slice, without a socket.
+ * Answers lie in another order than the requests, as they come from providers. Usage: bench_work
+ * [-n REQUESTS] [-l BYTES_OF_A_REQUEST] [-a BYTES_OF_AN_ANSWER] [-s REQUESTS_OF_A_SHARD] [-c]
+ * FOLDER
  *
- * With -c each phase begins cold: the page cache is told to forget the folder's files. Prints a line for each phase: its name, bytes,
- * seconds, MB/s, the longest slice in ms (so long is the loop held up); and last a bare copy of the answers, flushed, as a floor.
+ * With -c each phase begins cold: the page cache is told to forget the folder's files. Prints a
+ * line for each phase: its name, bytes, seconds, MB/s, the longest slice in ms (so long is the
+ * loop held up); and last a bare copy of the answers, flushed, as a floor.
  */
 #include <errno.h>
 #include <fcntl.h>
