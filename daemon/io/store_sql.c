@@ -242,6 +242,16 @@ static const char *const migrations[] = {
 	"  job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, code TEXT NOT NULL, gist TEXT NOT NULL,"
 	"  sample TEXT NOT NULL, count INTEGER NOT NULL, rows TEXT NOT NULL,"
 	"  PRIMARY KEY (job, code, gist)) STRICT, WITHOUT ROWID;",
+	/* 2 -> 3: trust. What a file's bytes were; how often a step ended the daemon; files that a provider may have and nobody needs. */
+	"ALTER TABLE file ADD COLUMN digest INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE death ("
+	"  job INTEGER NOT NULL REFERENCES job (id) ON DELETE CASCADE, shard INTEGER NOT NULL, step TEXT NOT NULL,"
+	"  count INTEGER NOT NULL, PRIMARY KEY (job, shard, step)) STRICT, WITHOUT ROWID;"
+	"CREATE TABLE stray ("
+	"  id INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, shard INTEGER NOT NULL, name TEXT NOT NULL,"
+	"  file_id TEXT, bytes INTEGER NOT NULL, sent_at INTEGER NOT NULL, due_at INTEGER NOT NULL,"
+	"  tries INTEGER NOT NULL) STRICT;"
+	"CREATE INDEX stray_due ON stray (due_at);",
 };
 /* clang-format on */
 

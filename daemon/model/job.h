@@ -33,7 +33,12 @@
  *	FETCHED	   -> COLLECTED	  [collect]	every row has its outcome; rows to try again have a new shard
  *	(begin)	   -> FETCHED	  [cut]		rows that no batch could hold: they are refused without being sent
  *	(begin)	   -> COLLECTED	  [intake]	lines that are wrong, where the job goes on without them
- *	UNCERTAIN  -> CREATED, CANCELLED  [a person; a cancel of the job is such a word]
+ *	FETCHED	   -> CANCELLED	  [collect]	its own files are damaged, and the job was cancelled: its rows end so
+ *	CUT	   -> CREATED	  [lookup]	the store is a restored copy: the batch had been made after the copy was
+ *	CUT	   -> UNCERTAIN	  [lookup]	the same, and it cannot be told
+ *	UNCERTAIN  -> CREATED	  [settle]	a person named its batch, and the provider has it
+ *	UNCERTAIN  -> DROPPED	  [settle]	a person says that there is none: its rows went to a new shard
+ *	UNCERTAIN  -> CANCELLED	  [settle]	its job was cancelled, which is a person's word too
  */
 #ifndef BATCHD_MODEL_JOB_H
 #define BATCHD_MODEL_JOB_H
@@ -130,11 +135,13 @@ struct shard_tally {
 	int64_t input_tokens, output_tokens; /* of all answers that count, told by the provider */
 };
 
-/* A person's word about answers that cannot be had. Numbers are on disk. */
+/* A person's word: about answers that cannot be had, or about a batch that may exist. Numbers are on disk. */
 enum shard_word {
 	SHARD_WORD_NONE = 0,
 	SHARD_WORD_RESEND = 1, /* send those requests again, and pay again */
 	SHARD_WORD_ACCEPT = 2, /* go on without them */
+	SHARD_WORD_BATCH = 3,  /* of an uncertain shard: batch_id is its batch */
+	SHARD_WORD_NO_BATCH = 4, /* of an uncertain shard: the provider has none of it */
 };
 
 struct shard {

@@ -35,7 +35,7 @@ struct record_row {
 	uint16_t url_length;
 	uint16_t model_length;
 	uint16_t group; /* number of its (model, url) within the job, from 0 */
-	uint16_t zero;
+	uint16_t line_check; /* of the line's bytes; 0: none was kept */
 	uint32_t check;
 };
 
@@ -69,7 +69,7 @@ struct record_outcome {
 	uint8_t attempts; /* made for this request, this one included */
 	uint8_t zero[3];
 	uint32_t check;
-	uint32_t zero_too;
+	uint32_t line_check; /* of the answer line's bytes, beyond the record's own check; 0: none was kept */
 };
 
 /* Bytes of one record of a kind. */
