@@ -37,9 +37,14 @@ int command_results(struct session *session);
 /* commands_change.c */
 int command_cancel(struct session *session);
 int command_retry(struct session *session);
+int command_resolve(struct session *session);
 
 /* commands_service.c */
 int command_status(struct session *session);
 int command_ping(struct session *session);
+
+/* commands_backup.c: verbs of operators */
+int command_backup(struct session *session);
+int command_verify(struct session *session);
 
 #endif

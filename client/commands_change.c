@@ -41,8 +41,8 @@ int command_cancel(struct session *session)
 }
 
 /* What is asked for again and again until its outcome is known. */
-static int post_retry(struct session *session, int64_t job, struct json_object **ret_batch,
-		      struct failure *failure)
+static int post_until_known(struct session *session, int64_t job, const char *suffix,
+			    struct json_object **ret_batch, struct failure *failure)
 {
 	const struct options *options = session->options;
 	auto_free char *what = xasprintf("job %" PRId64, job);
@@ -52,8 +52,7 @@ static int post_retry(struct session *session, int64_t job, struct json_object *
 
 	repeat_draw_key(key);
 	do
-		status = job_post(session->connection, job,
-				  options->accepts_lost ? "/retry?lost=accept" : "/retry",
+		status = job_post(session->connection, job, suffix,
 				  options->key ? options->key : key, ret_batch, failure);
 	while (status && repeat_again(&repeat, what, failure));
 	return status ? failure->status : 0;
@@ -102,7 +101,9 @@ static int retry(struct session *session, const char *word)
 
 	if (status)
 		return status;
-	if (post_retry(session, job, &batch, &failure))
+	if (post_until_known(session, job,
+			     session->options->accepts_lost ? "/retry?lost=accept" : "/retry",
+			     &batch, &failure))
 		return tell_refusal(session, job, &failure);
 	tell_retry(session->options, batch, job);
 	return EXIT_DONE;
@@ -118,4 +119,56 @@ int command_retry(struct session *session)
 	for (size_t i = 0; i < options->operand_count && !interrupt_came(); i++)
 		worst = exits_worse(worst, retry(session, options->operands[i]));
 	return worst;
+}
+
+static int check_resolve(const struct options *options)
+{
+	if ((options->batch != NULL) == options->is_none)
+		return output_fail(EXIT_USAGE, NULL, 0, "say --batch ID, or --none");
+	if (options->batch && (!*options->batch || strlen(options->batch) > PROTOCOL_MAX_BATCH_ID))
+		return output_fail(EXIT_USAGE, NULL, 0, "the ID of a --batch has 1 to %d bytes",
+				   PROTOCOL_MAX_BATCH_ID);
+	return repeat_check_key(options->key, "ID", options->operand_count);
+}
+
+static char *resolve_suffix(const struct options *options)
+{
+	char *suffix = xstrdup("/resolve");
+
+	connection_query(&suffix, "batch", options->batch);
+	if (options->is_none)
+		connection_query(&suffix, "none", "1");
+	if (options->shard) {
+		auto_free char *number = xasprintf("%" PRId64, options->shard);
+
+		connection_query(&suffix, "shard", number);
+	}
+	return suffix;
+}
+
+int command_resolve(struct session *session)
+{
+	const struct options *options = session->options;
+	auto_free char *suffix = NULL;
+	auto_json *batch = NULL;
+	struct failure failure;
+	int64_t job = 0;
+	int status = check_resolve(options);
+
+	if (!status)
+		status = job_read_id(options->operands[0], &job);
+	if (status)
+		return status;
+	suffix = resolve_suffix(options);
+	if (post_until_known(session, job, suffix, &batch, &failure))
+		return failure_tell(&failure, output_is_json() || failure.status == EXIT_NO_JOB ? job : 0);
+	if (output_is_json())
+		output_json(batch);
+	else if (options->is_none)
+		output_say("job %" PRId64 ": the requests are sent in a new batch", job);
+	else
+		output_say("job %" PRId64 ": the batch is asked for; batchctl log %" PRId64
+			   " tells what comes of it",
+			   job, job);
+	return EXIT_DONE;
 }

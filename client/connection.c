@@ -45,10 +45,11 @@ struct connection {
 
 DEFINE_CLEANUP(struct curl_slist *, curl_slist_free_all)
 
+/* What libcurl refuses of this, it refuses for want of memory. */
 static void require(bool is_done)
 {
 	if (!is_done)
-		abort();
+		alloc_give_up();
 }
 
 /* A socket that never came to be connected is known by having no peer; one that was cut still has
@@ -83,7 +84,9 @@ static size_t read_body(char *bytes, size_t size, size_t count, void *context)
 		return 0;
 	if ((int64_t)room > left)
 		room = (size_t)left;
-	got = pread(body->fd, bytes, room, body->start + connection->sent);
+	do
+		got = pread(body->fd, bytes, room, body->start + connection->sent);
+	while (got < 0 && errno == EINTR && !interrupt_came());
 	if (got <= 0) {
 		(void)fail(connection, -EIO);
 		return CURL_READFUNC_ABORT;

@@ -146,7 +146,8 @@ struct wait {
 	int64_t job;
 	int64_t looked_at_ms;
 	size_t held;   /* shards that were told to wait for a person */
-	bool has_news; /* something went wrong, and may hold a shard */
+	bool is_held;  /* so was the job itself */
+	bool has_news; /* something went wrong, and may hold them */
 	struct progress progress;
 };
 
@@ -154,9 +155,7 @@ static bool pass_event(struct json_object *event, void *context)
 {
 	struct wait *wait = context;
 
-	if (strcmp(json_text(event, "type", ""), "shard.uncertain") == 0)
-		output_say("job %" PRId64 ": %s", wait->job, json_text(event, "message", ""));
-	else if (strcmp(json_text(event, "level", "info"), "info") != 0)
+	if (strcmp(json_text(event, "level", "info"), "info") != 0)
 		wait->has_news = true;
 	return false;
 }
@@ -164,6 +163,7 @@ static bool pass_event(struct json_object *event, void *context)
 /* A held job does not go on by itself: who waits must hear of it, once for each shard more. */
 static void tell_held(struct wait *wait, struct json_object *batch)
 {
+	bool is_held = json_is_true(batch, "batchd.is_held");
 	size_t count, held = job_held(batch);
 	struct json_object *shards = job_shards(batch, &count);
 
@@ -175,7 +175,11 @@ static void tell_held(struct wait *wait, struct json_object *batch)
 				   wait->job, json_number(shard, "shard", 0),
 				   json_text(shard, "why", ""));
 	}
+	if (is_held && !wait->is_held)
+		output_say("job %" PRId64 " waits for a person: %s", wait->job,
+			   json_text(batch, "batchd.why", ""));
 	wait->held = held;
+	wait->is_held = is_held;
 }
 
 static void show_counts(struct wait *wait, struct json_object *batch, int64_t now_ms)

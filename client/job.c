@@ -210,8 +210,12 @@ int job_outcome(struct json_object *batch)
 
 bool job_is_held(struct json_object *shard)
 {
-	return strcmp(json_text(shard, "state", ""), "fetched") == 0 &&
-	       json_text(shard, "why", NULL) && !json_at(shard, "due_at");
+	static const char *const ended[] = {"collected", "dropped", "cancelled"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ended); i++)
+		if (strcmp(json_text(shard, "state", ""), ended[i]) == 0)
+			return false;
+	return json_text(shard, "why", NULL) && !json_at(shard, "due_at");
 }
 
 struct json_object *job_shards(struct json_object *batch, size_t *ret_count)

@@ -62,8 +62,8 @@ int job_outcome(struct json_object *batch);
 
 /* The shards of a batch object, borrowed. */
 struct json_object *job_shards(struct json_object *batch, size_t *ret_count);
-/* Whether a shard waits for a person's word about answers that cannot be had; and how many of a
- * batch object do. */
+/* Whether a shard waits for a person's word: about answers that cannot be had, a batch that may
+ * exist, damage, or a step that ends the daemon; and how many of a batch object do. */
 bool job_is_held(struct json_object *shard);
 size_t job_held(struct json_object *batch);
 

@@ -1,6 +1,9 @@
 #include "client/json.h"
 
+#include <errno.h>
 #include <string.h>
+
+#include "daemon/base/alloc.h"
 
 #define MAX_DEPTH  32
 #define MAX_MEMBER 64
@@ -15,7 +18,10 @@ struct json_object *json_read(const char *bytes, size_t size)
 	if (!tokener || size > JSON_MAX_ANSWER)
 		return NULL;
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+	/* Without memory json-c leaves members out, and says nothing. */
+	alloc_watch();
 	object = json_tokener_parse_ex(tokener, bytes, (int)size);
+	alloc_check();
 	if (json_tokener_get_error(tokener) != json_tokener_success ||
 	    !json_object_is_type(object, json_type_object))
 		return NULL;

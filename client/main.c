@@ -129,6 +129,20 @@ static const struct option_row retry_options[] = {
 	{ 0 },
 };
 
+static const struct option_row resolve_options[] = {
+	{ 0, "batch", "ID", OPTION_TEXT, AT(batch), "the provider has it as batch ID" },
+	{ 0, "none", NULL, OPTION_FLAG, AT(is_none), "the provider has no batch of it" },
+	{ 0, "shard", "N", OPTION_COUNT, AT(shard), "the shard, where several are uncertain" },
+	{ 'k', "key", "KEY", OPTION_TEXT, AT(key), "the idempotency key (a random one)" },
+	{ 0 },
+};
+
+static const struct option_row backup_options[] = {
+	{ 'f', "force", NULL, OPTION_FLAG, AT(overwrites), "overwrite FILE" },
+	{ 0, "partial", NULL, OPTION_FLAG, AT(is_partial), "go on without files that are missing" },
+	{ 0 },
+};
+
 static const struct option_row status_options[] = {
 	{ 0, "check", NULL, OPTION_FLAG, AT(checks), "of jobs: tell by the exit status" },
 	{ 0 },
@@ -160,8 +174,14 @@ static const struct command commands[] = {
 	  "cancel jobs; what was answered is kept" },
 	{ "retry",    command_retry,    retry_options,   1, MANY, "ID ...",
 	  "send again what had no success, as a new job; prints its number" },
+	{ "resolve",  command_resolve,  resolve_options, 1, 1,    "ID",
+	  "say whether the provider has a batch for an uncertain shard" },
 	{ "status",   command_status,   status_options,  0, MANY, "[ID ...]",
 	  "tell how batchd does, or with --check how jobs do" },
+	{ "backup",   command_backup,   backup_options,  1, 1,    "FILE",
+	  "save the state of batchd as a tar archive; for operators" },
+	{ "verify",   command_verify,   no_options,      0, 0,    "",
+	  "look for damage in the state of batchd; for operators" },
 	{ "ping",     command_ping,     ping_options,    0, 0,    "",
 	  "ask whether jobs are accepted" },
 	{ "help",     command_help,     no_options,      0, 1,    "[COMMAND]",

@@ -47,6 +47,9 @@ struct options {
 	bool follows;
 	bool checks;
 	bool accepts_lost;
+	const char *batch; /* of resolve: the provider's id */
+	bool is_none;
+	int64_t shard; /* 0: the only one */
 	int64_t timeout_ms; /* -1: none */
 	int64_t patience_ms;
 	int64_t wait_ms; /* of ping */

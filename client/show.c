@@ -180,6 +180,19 @@ static void show_digest(struct json_object *batch)
 	table_finish(table);
 }
 
+/* What to look for at the provider, where a person has to. */
+static void show_sought(struct json_object *shard)
+{
+	int64_t at = json_number(shard, "intended_at", 0);
+	char time[WORDS_FIGURE];
+
+	if (strcmp(json_text(shard, "state", ""), "uncertain") != 0)
+		return;
+	output_field("look for", "a batch with metadata batchd=%s", json_text(shard, "marker", "-"));
+	output_field("or", "one of the input file %s", json_text(shard, "provider_file_id", "-"));
+	output_field("made", "at %s or later", at ? words_time(at, time) : "-");
+}
+
 /* The reason names the commands that a person has to choose between. */
 static void show_held(struct json_object *batch)
 {
@@ -189,9 +202,11 @@ static void show_held(struct json_object *batch)
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *shard = json_object_array_get_idx(shards, i);
 
-		if (job_is_held(shard))
-			output_field("held", "shard %" PRId64 ": %s",
-				     json_number(shard, "shard", 0), json_text(shard, "why", "-"));
+		if (!job_is_held(shard))
+			continue;
+		output_field("held", "shard %" PRId64 ": %s", json_number(shard, "shard", 0),
+			     json_text(shard, "why", "-"));
+		show_sought(shard);
 	}
 }
 

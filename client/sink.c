@@ -12,9 +12,11 @@
 #include "daemon/base/error.h"
 #include "daemon/base/hash.h"
 
+#define NAMES 100 /* that are tried for a file that replaces another */
+
 struct sink {
 	char *path; /* NULL: standard output */
-	char *temporary;
+	char *temporary; /* NULL: the file has no name, or is in its place */
 	int fd;
 	bool overwrites;
 	int problem;
@@ -33,14 +35,47 @@ static char *folder_of(const char *path)
 	return slash ? xmemdup0(path, slash == path ? 1 : (size_t)(slash - path)) : xstrdup(".");
 }
 
-static int make_temporary(struct sink *sink, struct error *err)
+/* Where the file has no name yet: a path that opens it. */
+static char *unnamed_path(const struct sink *sink)
+{
+	return xasprintf("/proc/self/fd/%d", sink->fd);
+}
+
+/* A file that has no name is gone with us, whatever ends us. -EOPNOTSUPP: there are none here. */
+static int make_unnamed(struct sink *sink)
+{
+	auto_free char *folder = folder_of(sink->path);
+	auto_free char *path = NULL;
+
+	sink->fd = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+	if (sink->fd < 0)
+		return errno == EISDIR || errno == EINVAL ? -EOPNOTSUPP : -errno;
+	path = unnamed_path(sink);
+	if (access(path, F_OK) == 0)
+		return 0;
+	(void)close(take_fd(&sink->fd));
+	return -EOPNOTSUPP;
+}
+
+static int folder_size(const struct sink *sink)
 {
 	const char *slash = strrchr(sink->path, '/');
-	int folder_size = slash ? (int)(slash + 1 - sink->path) : 0;
-	mode_t mask = umask(0);
 
+	return slash ? (int)(slash + 1 - sink->path) : 0;
+}
+
+static int make_temporary(struct sink *sink, struct error *err)
+{
+	int r = make_unnamed(sink);
+	mode_t mask;
+
+	if (!r)
+		return 0;
+	if (r != -EOPNOTSUPP)
+		return error_set(err, r, "cannot write %s: %s", sink->path, error_name(r));
+	mask = umask(0);
 	(void)umask(mask);
-	sink->temporary = xasprintf("%.*s.batchctl-XXXXXX", folder_size, sink->path);
+	sink->temporary = xasprintf("%.*s.batchctl-XXXXXX", folder_size(sink), sink->path);
 	sink->fd = mkostemp(sink->temporary, O_CLOEXEC);
 	if (sink->fd < 0) {
 		free(take(sink->temporary));
@@ -85,8 +120,28 @@ static int64_t skip(struct sink *sink, const char *bytes, size_t size)
 	return (int64_t)passed;
 }
 
+/* Gives the whole file its name, or, where that is taken, one beside it that a rename then puts there. */
+static int name_it(struct sink *sink)
+{
+	auto_free char *from = unnamed_path(sink);
+
+	if (linkat(AT_FDCWD, from, AT_FDCWD, sink->path, AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	for (int i = 0; errno == EEXIST && sink->overwrites && i < NAMES; i++) {
+		auto_free char *to = xasprintf("%.*s.batchctl-%d-%d", folder_size(sink), sink->path, (int)getpid(), i);
+
+		if (linkat(AT_FDCWD, from, AT_FDCWD, to, AT_SYMLINK_FOLLOW) < 0)
+			continue;
+		sink->temporary = take(to);
+		return rename(sink->temporary, sink->path) < 0 ? -errno : 0;
+	}
+	return -errno;
+}
+
 static int put_in_place(struct sink *sink)
 {
+	if (!sink->temporary)
+		return name_it(sink);
 	if (sink->overwrites)
 		return rename(sink->temporary, sink->path) < 0 ? -errno : 0;
 	if (renameat2(AT_FDCWD, sink->temporary, AT_FDCWD, sink->path, RENAME_NOREPLACE) == 0)

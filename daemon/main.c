@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
+#include "daemon/door/report.h"
 #include "daemon/door/routes.h"
 #include "daemon/io/config.h"
 #include "daemon/io/http.h"
@@ -29,6 +31,7 @@
 #include "daemon/work/pipeline.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/scheduler.h"
+#include "daemon/work/strays.h"
 
 /* sysexits.h, as systemd names them. */
 enum { EXIT_OK = 0, EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69, EXIT_CANTCREAT = 73, EXIT_IOERR = 74,
@@ -41,6 +44,7 @@ enum { EXIT_OK = 0, EXIT_USAGE = 64, EXIT_UNAVAILABLE = 69, EXIT_CANTCREAT = 73,
 
 struct daemon {
 	struct config *config;
+	const char *config_path;
 	struct loop *loop;
 	struct spool *spool;
 	struct store *store;
@@ -49,6 +53,7 @@ struct daemon {
 	struct providers *providers;
 	struct pipeline *pipeline;
 	struct scheduler *scheduler;
+	struct strays *strays;
 	struct door *door;
 	struct server *server;
 	struct loop_timer *watchdog;
@@ -62,6 +67,8 @@ struct options {
 	const char *config;
 	bool is_check;
 	bool is_print_keys;
+	bool is_verify;
+	bool is_json;
 };
 
 /* --- what a failed start exits with --- */
@@ -91,6 +98,12 @@ static int give_up(int status, const struct error *err)
 	return status;
 }
 
+static void tell_damage(const struct daemon *daemon)
+{
+	log_error("the state folder is damaged: batchd --verify tells more; a backup can be restored, see batchd(8)",
+		  log_text("PATH", daemon->config->state_folder));
+}
+
 /* --- callbacks --- */
 
 static void on_event(int64_t job, int64_t seq, void *context)
@@ -107,6 +120,8 @@ static void on_change(void *context)
 
 	if (daemon->scheduler)
 		scheduler_kick(daemon->scheduler);
+	if (daemon->strays)
+		strays_kick(daemon->strays);
 }
 
 static void on_fatal(int status, void *context)
@@ -127,6 +142,8 @@ static void on_turn_end(void *context)
 
 	if (commit) {
 		log_error("nothing of this turn was stored", log_text("WHY", err.text));
+		if (commit == -EUCLEAN)
+			tell_damage(daemon);
 		if (commit == -EIO || commit == -EUCLEAN)
 			on_fatal(EXIT_IOERR, daemon);
 	}
@@ -164,10 +181,22 @@ static void on_stop_signal(int signal_number, void *context)
 	door_drain(daemon->door);
 	server_quiesce(daemon->server);
 	pipeline_stop(daemon->pipeline);
+	strays_stop(daemon->strays);
 	loop_timer_set(daemon->last_call, STOP_MS);
 }
 
 /* --- the start --- */
+
+/* A copy that is started on does not know what the original did since. */
+static int note_restoring(struct daemon *daemon, struct error *err)
+{
+	int64_t copied_at = 0;
+	int r = store_restore(daemon->store, loop_now_ms(daemon->loop), &copied_at, err);
+
+	if (copied_at)
+		log_warning("this is a restored copy; what was sent since it was made is looked for first");
+	return r;
+}
 
 static int open_state(struct daemon *daemon, struct error *err)
 {
@@ -176,6 +205,8 @@ static int open_state(struct daemon *daemon, struct error *err)
 
 	if (!r)
 		r = store_open(path, loop_random(daemon->loop), &daemon->store, err);
+	if (!r)
+		r = note_restoring(daemon, err);
 	if (r)
 		return r;
 	daemon->vault = vault_new(daemon->store, daemon->spool);
@@ -205,6 +236,7 @@ static int open_door(struct daemon *daemon, struct error *err)
 		.pipeline = daemon->pipeline,
 		.providers = daemon->providers,
 		.config = daemon->config,
+		.config_path = daemon->config_path,
 		.on_change = on_change,
 		.on_fatal = on_fatal,
 		.context = daemon,
@@ -270,6 +302,8 @@ static int start(struct daemon *daemon)
 
 	daemon->loop = loop_new();
 	r = open_state(daemon, &err);
+	if (r == -EUCLEAN)
+		tell_damage(daemon);
 	if (r)
 		return give_up(exit_status(r), &err);
 	daemon->http = http_new(daemon->loop, "batchd/" PACKAGE_VERSION);
@@ -282,6 +316,7 @@ static int start(struct daemon *daemon)
 	if (r)
 		return give_up(r == -EADDRINUSE ? EXIT_TEMPFAIL : EXIT_UNAVAILABLE, &err);
 	daemon->scheduler = scheduler_new(daemon->loop, daemon->store, daemon->pipeline);
+	daemon->strays = strays_new(daemon->loop, daemon->store, daemon->pipeline, daemon->providers);
 	watch_signals(daemon);
 	return 0;
 }
@@ -296,6 +331,7 @@ static void stop(struct daemon *daemon)
 		(void)unlink(daemon->config->socket);
 	loop_timer_free(daemon->watchdog);
 	loop_timer_free(daemon->last_call);
+	strays_free(daemon->strays);
 	scheduler_free(daemon->scheduler);
 	door_free(daemon->door);
 	pipeline_free(daemon->pipeline);
@@ -343,15 +379,31 @@ static int serve(struct daemon *daemon)
 	return daemon->status;
 }
 
+/* Looks at the state and touches nothing: a daemon may be at work on it. */
+static int verify(struct daemon *daemon, bool is_json)
+{
+	int status;
+
+	/* Whoever waits for the daemon goes first. */
+	(void)setpriority(PRIO_PROCESS, 0, 10);
+	daemon->loop = loop_new();
+	status = report_run(daemon->config->state_folder, loop_now_ms(daemon->loop), is_json, stdout);
+	loop_free(daemon->loop);
+	return status;
+}
+
 /* --- options --- */
 
 static void print_help(FILE *out)
 {
 	(void)fputs("usage: batchd [--config FILE]\n"
 		    "       batchd --check-config [--config FILE]\n"
+		    "       batchd --verify [--json] [--config FILE]\n"
 		    "\n"
 		    "  -c, --config FILE  read FILE instead of " CONFIG_DEFAULT_PATH "\n"
 		    "      --check-config read the configuration, say what is wrong, and exit\n"
+		    "      --verify       look through the state folder, say what is damaged, and exit\n"
+		    "      --json         with --verify: one JSON object a line\n"
 		    "      --print-keys   every key of the configuration with its default\n"
 		    "      --version      print the version\n"
 		    "      --help         print this\n",
@@ -361,10 +413,12 @@ static void print_help(FILE *out)
 /* -1: go on; else an exit status. */
 static int read_options(int argc, char **argv, struct options *options)
 {
-	enum { OPTION_CHECK = 256, OPTION_KEYS, OPTION_VERSION, OPTION_HELP };
+	enum { OPTION_CHECK = 256, OPTION_VERIFY, OPTION_JSON, OPTION_KEYS, OPTION_VERSION, OPTION_HELP };
 	static const struct option long_options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, OPTION_CHECK },
+		{ "verify", no_argument, NULL, OPTION_VERIFY },
+		{ "json", no_argument, NULL, OPTION_JSON },
 		{ "print-keys", no_argument, NULL, OPTION_KEYS },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "help", no_argument, NULL, OPTION_HELP },
@@ -379,6 +433,12 @@ static int read_options(int argc, char **argv, struct options *options)
 			break;
 		case OPTION_CHECK:
 			options->is_check = true;
+			break;
+		case OPTION_VERIFY:
+			options->is_verify = true;
+			break;
+		case OPTION_JSON:
+			options->is_json = true;
 			break;
 		case OPTION_KEYS:
 			options->is_print_keys = true;
@@ -419,10 +479,14 @@ int main(int argc, char **argv)
 	(void)umask(077);
 	if (config_load(options.config, &daemon.config, &err))
 		return give_up(EXIT_CONFIG, &err);
+	daemon.config_path = options.config;
+	status = EXIT_OK;
 	if (options.is_check)
 		config_warn(daemon.config, print_warning, NULL);
+	else if (options.is_verify)
+		status = verify(&daemon, options.is_json);
 	else
 		status = serve(&daemon);
 	config_free(daemon.config);
-	return options.is_check ? EXIT_OK : status;
+	return status;
 }

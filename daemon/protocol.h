@@ -18,9 +18,14 @@
  *	GET    /v1/batches/{id}				retrieveBatch; id is batch_57 or 57
  *	POST   /v1/batches/{id}/cancel			cancelBatch
  *	POST   /v1/batches/{id}/retry			no body; Idempotency-Key as for POST /v1/batches. Of a job that has ended: a new job of its requests without a success
- *				over the same input (lines that were skipped as wrong are none); the answer is the new job's batch object. Of a running one that holds back
- *				requests whose answers cannot be had: ?lost=resend (the default; pays for them again) or ?lost=accept (goes on without them); the
- *				answer is its own batch object. Where there is neither: 409 "nothing_to_retry"
+ *				over the same input (lines that were skipped as wrong are none); the answer is the new job's batch object. Of one that has not ended and that is
+ *				held: what is damaged, or ended the daemon again and again, is tried once more; requests whose answers cannot be had:
+ *				?lost=resend (the default; pays for them again) or ?lost=accept (goes on without them). The answer is its own batch object. Where there is neither: 409 "nothing_to_retry"
+ *	POST   /v1/batches/{id}/resolve?batch=ID|none=1[&shard=N]	no body; Idempotency-Key as for POST /v1/batches. A person's word about a shard that is "uncertain":
+ *				the provider's batch of it is ID (1 to 4096 bytes, no control characters), or it has none. Without a shard's number exactly one
+ *				must be uncertain: of several, 409 "which_shard" with their numbers. A word that was followed already may be repeated; where nothing is
+ *				uncertain, 409 "nothing_to_resolve". The answer is the job's batch object; the word is followed after it: a batch that the
+ *				provider does not have, or that is not of this shard, leaves it uncertain, with that reason
  *	GET    /v1/batches/{id}/results?form=lines|combined[&only=ok|errors][&partial=1]	one line per request, in the order of the input; only: a selection of them.
  *				lines: as the provider's result files have them, the default with only; combined, the default without:
  *				{"custom_id":"a","status":"ok|failed|invalid|missing|lost|expired|cancelled|refused","http_status":200 or null,
@@ -31,6 +36,9 @@
  *				answer stays open until the job's last event (blank lines in between mean nothing)
  *	POST   /v1/files (multipart/form-data: purpose, file)	GET /v1/files?purpose&limit&order&after	GET, DELETE /v1/files/{id}	GET /v1/files/{id}/content
  *	GET    /v1/daemon				the service: see below
+ *	GET    /v1/daemon/backup[?partial=1]		operators: the state folder as it is at this moment, as a tar archive to be unpacked into an
+ *				empty one; one at a time (429). 409 "incomplete": a file that the store names is missing; partial=1 goes on without
+ *	GET    /v1/daemon/verify			operators: looks through the state folder; application/x-ndjson, see below; one at a time (429)
  *	GET    /healthz					200 "ok\n" while jobs are accepted, 503 otherwise; anybody may ask
  *
  * A batch object is the documented one: id object endpoint errors input_file_id completion_window status output_file_id error_file_id created_at
@@ -40,7 +48,8 @@
  *	  "on_invalid": "fail"|"skip", "wrap": bool, "ids": "line" or null, "model": "..." or null,
  *	  "counts": {"total","ok","failed","cancelled","expired","missing","lost","invalid","resent","twice"},	final numbers grow as shards are collected;
  *		failed has missing, lost and invalid in it; resent and twice are no outcomes: requests, and answers, that may have been paid for twice
- *	  "why": "waits for ..." or null,					what it waits for, one phrase
+ *	  "why": "waits for ..." or null,					what it waits for, one phrase; of its shards, what is held comes first
+ *	  "is_held": true|false,						a step of the job itself is held until a person says retry or cancel; of shards, "due_at" null and a "why" say so
  *	  "errors_total": N,							how many lines were refused; errors.data holds at most PROTOCOL_MAX_ERRORS
  *	  "events": SEQ,							number of the job's last event
  *	  "currency": "USD",							of costs
@@ -50,7 +59,8 @@
  *	  "digest": [ {"code": "..." or null,"message","count","lines": [17,203]} ],	what failed, by what was said, most frequent first, at most PROTOCOL_MAX_DIGEST; the
  *		first few lines of each, from 1 (of a retry: counted among its own requests)
  *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "requests": N, "bytes": N, "inputs": N, "tokens": N (estimated), "attempt": 1,
- *		"batch_id": "..." or null, "provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "refusal": "..." or null,
+ *		"marker": "..." (in the metadata of its batch there, as "batchd"), "intended_at": unix seconds (a batch may have been created since then) or null,
+ *		"batch_id": "..." or null (of an uncertain one: what a person named, and is being asked for), "provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "refusal": "..." or null,
  *		"refusal_code": "..." or null, "tally": {"ok","failed","cancelled","expired","missing","lost","again","resent","twice","unknown","unreadable",
  *		"input_tokens","output_tokens"}, "due_at": unix seconds or null, "why": ... or null} ] }	at most PROTOCOL_MAX_SHARDS
  *
@@ -66,8 +76,14 @@
  *		any letters, and the first that fits a model counts
  *	"disk_free_bytes": N, "you": {"uid": N, "is_operator": bool} }
  *
+ * GET /v1/daemon/verify, a line each: what is wrong, told once it has been seen twice, how far it is, and at last the sums, without which it was cut:
+ *	{ "object": "batchd.finding", "level": "damage"|"note", "job": 57 or null, "shard": 1 or null, "file": "jobs/57/shard-1.rows" or null, "message": "..." }
+ *		a note is no damage: files that nothing names, which the next start removes
+ *	{ "object": "batchd.progress", "bytes": N, "total": N }		total is an estimate
+ *	{ "object": "batchd.verified", "jobs": N, "files": N, "bytes": N, "damages": N, "notes": N }
+ *
  * Errors: { "error": { "message", "type", "param", "code" } } with the status of the table in reference to the official API; ours besides:
- *	400 invalid_encoding  409 idempotency_conflict  409 not_finished  409 nothing_to_retry  410 (a result file that was deleted)  413 too_large  429 too_many  503 outcome_unknown | draining (Retry-After)  507 disk_full
+ *	400 invalid_encoding  409 idempotency_conflict  409 not_finished  409 nothing_to_retry  409 nothing_to_resolve  409 which_shard  409 incomplete  410 (a result file that was deleted)  413 too_large  429 too_many  503 outcome_unknown | draining (Retry-After)  507 disk_full
  */
 #ifndef BATCHD_PROTOCOL_H
 #define BATCHD_PROTOCOL_H
@@ -78,6 +94,8 @@
 #define PROTOCOL_BATCHES "/v1/batches"
 #define PROTOCOL_FILES "/v1/files"
 #define PROTOCOL_DAEMON "/v1/daemon"
+#define PROTOCOL_BACKUP "/v1/daemon/backup"
+#define PROTOCOL_VERIFY "/v1/daemon/verify"
 #define PROTOCOL_HEALTH "/healthz"
 
 #define PROTOCOL_BATCH_PREFIX "batch_" /* job 57 is batch_57 */
@@ -89,6 +107,7 @@
 #define PROTOCOL_JSON "application/json"
 #define PROTOCOL_JSONL "application/jsonl"
 #define PROTOCOL_NDJSON "application/x-ndjson"
+#define PROTOCOL_TAR "application/x-tar"
 
 #define PROTOCOL_MAX_JSON_BODY (128 * 1024) /* bytes of a JSON body: all the metadata that is allowed fits */
 #define PROTOCOL_MAX_METADATA 16	     /* pairs; keys of 64 and values of 512 characters */
@@ -98,6 +117,7 @@
 #define PROTOCOL_MAX_LABELS 16	   /* pairs; keys and values of so many characters */
 #define PROTOCOL_MAX_LABEL 63
 #define PROTOCOL_MAX_ATTEMPTS 100
+#define PROTOCOL_MAX_BATCH_ID 4096 /* bytes of a provider's id */
 #define PROTOCOL_MAX_ERRORS 1000   /* refused lines listed in errors.data */
 #define PROTOCOL_MAX_SHARDS 1000   /* shards listed in a batch object */
 #define PROTOCOL_MAX_DIGEST 100	   /* messages in a digest */
@@ -111,11 +131,14 @@
 #define PROTOCOL_CODE_CONFLICT "idempotency_conflict"
 #define PROTOCOL_CODE_NOT_FINISHED "not_finished"
 #define PROTOCOL_CODE_NOTHING_TO_RETRY "nothing_to_retry"
+#define PROTOCOL_CODE_NOTHING_TO_RESOLVE "nothing_to_resolve"
+#define PROTOCOL_CODE_WHICH_SHARD "which_shard"
 #define PROTOCOL_CODE_ENCODING "invalid_encoding"
 #define PROTOCOL_CODE_TOO_LARGE "too_large"
 #define PROTOCOL_CODE_TOO_MANY "too_many"
 #define PROTOCOL_CODE_UNKNOWN "outcome_unknown"
 #define PROTOCOL_CODE_DRAINING "draining"
 #define PROTOCOL_CODE_DISK "disk_full"
+#define PROTOCOL_CODE_INCOMPLETE "incomplete"
 
 #endif

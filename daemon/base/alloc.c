@@ -1,17 +1,34 @@
 #include "daemon/base/alloc.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+void alloc_give_up(void)
+{
+	/* Nothing that allocates may run here, so no log. */
+	(void)fputs(program_invocation_short_name, stderr);
+	(void)fputs(": out of memory\n", stderr);
+	abort();
+}
+
+void alloc_watch(void)
+{
+	errno = 0;
+}
+
+void alloc_check(void)
+{
+	if (errno == ENOMEM)
+		alloc_give_up();
+}
+
 static void *require(void *pointer)
 {
-	if (!pointer) {
-		/* Nothing that allocates may run here, so no log. */
-		(void)fputs("batchd: out of memory\n", stderr);
-		abort();
-	}
+	if (!pointer)
+		alloc_give_up();
 	return pointer;
 }
 

@@ -27,6 +27,13 @@ char *xstrdup(const char *text) __attribute__((warn_unused_result));
 char *xmemdup0(const void *bytes, size_t size)
 	__attribute__((malloc, returns_nonnull, warn_unused_result));
 
+/* What the functions above do without memory: for a library that says when it got none. */
+void alloc_give_up(void) __attribute__((noreturn));
+
+/* Before and after calls of a library that leaves out what it got no memory for, and says nothing: gives up if that happened in between. */
+void alloc_watch(void);
+void alloc_check(void);
+
 /* A new formatted string. */
 char *xasprintf(const char *format, ...)
 	__attribute__((format(printf, 1, 2), malloc, returns_nonnull, warn_unused_result));

@@ -4,10 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
+/* Three times as fast, where the processor has wider registers than every processor of its kind; the values are the same. */
+#ifdef HAVE_XXH_DISPATCH
+#include <xxh_x86dispatch.h>
+#endif
 
 #include "daemon/base/alloc.h"
 
 #define BODY_PIECE (1 << 30) /* libcrypto counts in int */
+
+struct hash_digest {
+	XXH3_state_t *state;
+};
 
 struct hash_sha256 {
 	EVP_MD_CTX *context;
@@ -17,11 +25,11 @@ struct hash_body {
 	EVP_CIPHER_CTX *context;
 };
 
-/* libcrypto fails here for want of memory alone, and then we stop as everywhere. */
+/* The libraries fail here for want of memory alone, and then we stop as everywhere. */
 static void require(int is_done)
 {
 	if (!is_done)
-		abort();
+		alloc_give_up();
 }
 
 uint64_t hash_keyed(uint64_t key, const void *bytes, size_t size)
@@ -32,6 +40,44 @@ uint64_t hash_keyed(uint64_t key, const void *bytes, size_t size)
 uint32_t hash_check(const void *bytes, size_t size)
 {
 	return (uint32_t)XXH3_64bits(bytes, size);
+}
+
+/* 0 stands for "not known". */
+static uint64_t known(uint64_t value)
+{
+	return value ? value : 1;
+}
+
+uint64_t hash_digest(const void *bytes, size_t size)
+{
+	return known(XXH3_64bits(bytes, size));
+}
+
+struct hash_digest *hash_digest_new(void)
+{
+	struct hash_digest *digest = xcalloc(1, sizeof(*digest));
+
+	digest->state = XXH3_createState();
+	require(digest->state && XXH3_64bits_reset(digest->state) == XXH_OK);
+	return digest;
+}
+
+void hash_digest_add(struct hash_digest *digest, const void *bytes, size_t size)
+{
+	require(XXH3_64bits_update(digest->state, bytes, size) == XXH_OK);
+}
+
+uint64_t hash_digest_value(const struct hash_digest *digest)
+{
+	return known(XXH3_64bits_digest(digest->state));
+}
+
+void hash_digest_free(struct hash_digest *digest)
+{
+	if (!digest)
+		return;
+	(void)XXH3_freeState(digest->state);
+	free(digest);
 }
 
 struct hash_sha256 *hash_sha256_new(void)

@@ -17,6 +17,19 @@
  */
 uint64_t hash_keyed(uint64_t key, const void *bytes, size_t size);
 
+/*
+ * 64 bits by which bytes that changed on the disk are noticed, never 0: one piece, or fed piece by
+ * piece with the same result.
+ */
+uint64_t hash_digest(const void *bytes, size_t size);
+struct hash_digest;
+struct hash_digest *hash_digest_new(void);
+void hash_digest_add(struct hash_digest *digest, const void *bytes, size_t size);
+/* Of what was added so far. */
+uint64_t hash_digest_value(const struct hash_digest *digest);
+/* NULL is fine. */
+void hash_digest_free(struct hash_digest *digest);
+
 /* 32 bits by which a flipped bit or a torn record is noticed. */
 uint32_t hash_check(const void *bytes, size_t size);
 

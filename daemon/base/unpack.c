@@ -57,7 +57,7 @@ static bool step_gzip(struct unpack *unpack, void *out, size_t size, size_t *ret
 	use(unpack, given - gzip->avail_in);
 	*ret_size = room - gzip->avail_out;
 	if (r == Z_MEM_ERROR)
-		abort();
+		alloc_give_up();
 	if (r == Z_STREAM_END)
 		(void)inflateReset(gzip);
 	else if (r != Z_OK && r != Z_BUF_ERROR)
@@ -85,7 +85,7 @@ static bool step_zstd(struct unpack *unpack, void *out, size_t size, size_t *ret
 	if (!ZSTD_isError(r))
 		return r == 0;
 	if (ZSTD_getErrorCode(r) == ZSTD_error_memory_allocation)
-		abort();
+		alloc_give_up();
 	unpack->reason = ZSTD_getErrorName(r);
 	return false;
 }
@@ -135,12 +135,12 @@ struct unpack *unpack_new(enum unpack_form form)
 	unpack->form = form;
 	if (form == UNPACK_GZIP) {
 		if (inflateInit2(&unpack->gzip, GZIP_WINDOW) != Z_OK)
-			abort();
+			alloc_give_up();
 		return unpack;
 	}
 	unpack->zstd = ZSTD_createDCtx();
 	if (!unpack->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(unpack->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW)))
-		abort();
+		alloc_give_up();
 	return unpack;
 }
 

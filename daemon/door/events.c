@@ -38,6 +38,7 @@ static void add_line(const struct store_event *event, void *context)
 	/* What is not committed yet may never have been. */
 	if (event->seq > stream->door->committed_seq)
 		return;
+	alloc_watch();
 	object = json_object_new_object();
 	json_object_object_add(object, "object", json_object_new_string("batchd.event"));
 	json_object_object_add(object, "seq", json_object_new_int64(event->seq));
@@ -53,6 +54,7 @@ static void add_line(const struct store_event *event, void *context)
 	buffer_add_text(&stream->lines,
 			json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN |
 								       JSON_C_TO_STRING_NOSLASHESCAPE));
+	alloc_check();
 	buffer_add_text(&stream->lines, "\n");
 	json_object_put(object);
 	stream->after = event->seq;

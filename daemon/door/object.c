@@ -16,7 +16,14 @@
 
 static struct json_object *text_or_object(const char *json)
 {
-	return json ? json_tokener_parse(json) : NULL;
+	struct json_object *object;
+
+	if (!json)
+		return NULL;
+	alloc_watch();
+	object = json_tokener_parse(json);
+	alloc_check();
+	return object;
 }
 
 /* The refused lines: all that were kept, or the first few where the object is one of many. */
@@ -129,6 +136,8 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_object_add(object, "model", json_text(shard->model));
 	json_object_object_add(object, "url", json_text(shard->url));
 	add_numbers(object, numbers, ARRAY_SIZE(numbers));
+	json_object_object_add(object, "marker", json_text(shard->marker));
+	json_object_object_add(object, "intended_at", json_seconds(shard->intended_at));
 	json_object_object_add(object, "batch_id", json_text(shard->batch_id));
 	json_object_object_add(object, "provider_file_id", json_text(shard->provider_file));
 	json_object_object_add(object, "remote_status", json_text(shard->remote_status));
@@ -267,6 +276,8 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	add_choices(ours, job, provider);
 	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
 	json_object_object_add(ours, "why", why_object(door, job));
+	json_object_object_add(ours, "is_held",
+			       json_object_new_boolean(job->why && !job->due_at && !job_is_ended(job->state)));
 	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));
 	json_object_object_add(ours, "events", json_object_new_int64(store_event_last(store, job->id)));
 	json_object_object_add(ours, "currency", json_text(door->parts.config->currency));

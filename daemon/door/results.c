@@ -12,6 +12,7 @@
 #include "daemon/io/server.h"
 #include "daemon/io/store.h"
 #include "daemon/protocol.h"
+#include "daemon/work/deaths.h"
 #include "daemon/work/merge.h"
 #include "daemon/work/outcomes.h"
 
@@ -99,6 +100,19 @@ static bool may_stream(struct visit *visit)
 	return false;
 }
 
+/* Whether writing them ended batchd again and again: then nobody may have it try once more by asking. */
+static bool is_deadly(struct visit *visit, const struct job *job)
+{
+	int64_t count = store_death_count(visit->door->parts.store, job->id, 0, "merge");
+
+	if (count < DEATHS_MOST)
+		return false;
+	visit_error(visit, 500, NULL, NULL,
+		    "The results of job %" PRId64 " cannot be read: writing them ended batchd %" PRId64 " times.", job->id,
+		    count);
+	return true;
+}
+
 static void answer_nothing(struct visit *visit)
 {
 	visit->is_answered = true;
@@ -134,7 +148,7 @@ static void stream_results(struct visit *visit, const struct job *job, const str
 	struct error err = { 0 };
 	int r;
 
-	if (!may_stream(visit))
+	if (is_deadly(visit, job) || !may_stream(visit))
 		return;
 	results = xcalloc(1, sizeof(*results));
 	results->door = door;
@@ -156,6 +170,9 @@ static void stream_results(struct visit *visit, const struct job *job, const str
 		visit_error(visit, 500, NULL, NULL, "The results cannot be read.");
 		return;
 	}
+	/* As its result files were written, or could not be. */
+	if (job->state == JOB_CANCELLED || job->state == JOB_FAILED)
+		merge_salvage(results->merge);
 	visit->is_answered = true;
 	exchange_reply_stream(visit->exchange, 200, PROTOCOL_JSONL, -1, produce_results, results);
 }

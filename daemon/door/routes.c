@@ -13,6 +13,7 @@
 #include "daemon/door/accept.h"
 #include "daemon/door/decode.h"
 #include "daemon/door/visit.h"
+#include "daemon/io/child.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/server.h"
@@ -32,6 +33,7 @@ static const struct route routes[] = {
 	{ "GET",    "/v1/batches/*",         NULL, BODY_NONE, false, NULL, NULL, NULL, batches_get },
 	{ "POST",   "/v1/batches/*/cancel",  NULL, BODY_NONE, false, NULL, NULL, NULL, batches_cancel },
 	{ "POST",   "/v1/batches/*/retry",   NULL, BODY_NONE, false, NULL, NULL, NULL, batches_retry },
+	{ "POST",   "/v1/batches/*/resolve", NULL, BODY_NONE, false, NULL, NULL, NULL, batches_resolve },
 	{ "GET",    "/v1/batches/*/results", NULL, BODY_NONE, false, NULL, NULL, NULL, batches_results },
 	{ "GET",    "/v1/batches/*/events",  NULL, BODY_NONE, false, NULL, NULL, NULL, events_get },
 	{ "POST",   "/v1/files",             NULL, BODY_FORM, false, files_upload_begin, NULL, files_upload_part, files_upload },
@@ -40,6 +42,8 @@ static const struct route routes[] = {
 	{ "DELETE", "/v1/files/*",           NULL, BODY_NONE, false, NULL, NULL, NULL, files_delete },
 	{ "GET",    "/v1/files/*/content",   NULL, BODY_NONE, false, NULL, NULL, NULL, files_content },
 	{ "GET",    "/v1/daemon",            NULL, BODY_NONE, false, NULL, NULL, NULL, service_daemon },
+	{ "GET",    "/v1/daemon/backup",     NULL, BODY_NONE, false, NULL, NULL, NULL, daemon_backup },
+	{ "GET",    "/v1/daemon/verify",     NULL, BODY_NONE, false, NULL, NULL, NULL, daemon_verify },
 	{ "GET",    "/healthz",              NULL, BODY_NONE, true,  NULL, NULL, NULL, service_health },
 };
 /* clang-format on */
@@ -241,6 +245,7 @@ static void on_complete(struct exchange *exchange, void *context)
 	struct visit *visit = exchange_state(exchange);
 
 	(void)context;
+	alloc_watch();
 	if (!visit->is_answered)
 		visit->route->answer(visit);
 }
@@ -289,6 +294,7 @@ void door_free(struct door *door)
 	if (!door)
 		return;
 	decode_stop(door);
+	children_free(door->children);
 	accept_forget(door);
 	free(door);
 }
@@ -301,6 +307,7 @@ int door_new(const struct door_parts *parts, struct door **ret_door, struct erro
 	door->parts = *parts;
 	door->started_at = loop_now_ms(parts->loop);
 	door->committed_seq = store_event_newest(parts->store);
+	door->children = children_new(parts->loop);
 	decode_start(door);
 	r = find_operators(door, err);
 	if (r) {

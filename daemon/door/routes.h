@@ -1,7 +1,7 @@
 /*
  * The front door: a table from (method, path) to functions, who is asking, and what every call has
  * in common. What a request means is in the files of those functions: batches.c, submit.c, retry.c,
- * results.c, events.c, files.c and service.c.
+ * results.c, events.c, files.c, service.c and backup.c.
  */
 #ifndef BATCHD_DOOR_ROUTES_H
 #define BATCHD_DOOR_ROUTES_H
@@ -31,6 +31,7 @@ struct door_parts {
 	struct pipeline *pipeline;
 	struct providers *providers;
 	const struct config *config;
+	const char *config_path; /* where it was read from */
 	void (*on_change)(void *context); /* a job was accepted or cancelled: something is due */
 	void (*on_fatal)(int status, void *context); /* the disk fails (G6): end with this exit status */
 	void *context;

@@ -35,7 +35,10 @@ struct json_object *json_parse(const char *text, size_t size)
 	if (!tokener)
 		abort();
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	/* Without memory json-c leaves members out, and says nothing. */
+	alloc_watch();
 	object = size && size <= PROTOCOL_MAX_JSON_BODY ? json_tokener_parse_ex(tokener, text, (int)size) : NULL;
+	alloc_check();
 	/* Strict mode looks behind the value only when there is more: blanks there are fine. */
 	if (object && strspn(text + json_tokener_get_parse_end(tokener), " \t\r\n") !=
 			      size - json_tokener_get_parse_end(tokener)) {
@@ -76,6 +79,8 @@ void visit_json(struct visit *visit, int status, struct json_object *object)
 	size_t size;
 	const char *text = json_object_to_json_string_length(object, JSON_FLAGS, &size);
 
+	/* Since the call began; another failure since then may hide it, and then the client sees an object that is not whole. */
+	alloc_check();
 	visit->is_answered = true;
 	if (size <= COPY_LIMIT) {
 		exchange_reply(visit->exchange, status, PROTOCOL_JSON, text, size);
@@ -323,6 +328,7 @@ bool visit_keep_file(struct visit *visit, struct store_file *file, struct vault_
 
 	file->uid = visit->uid;
 	file->bytes = vault_writer_size(writer);
+	file->digest = vault_writer_digest(writer);
 	file->created_at = loop_now_ms(parts->loop);
 	file->id = store_file_add(parts->store, file);
 	if (!file->id) {

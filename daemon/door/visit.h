@@ -15,9 +15,12 @@
 #include "daemon/door/routes.h"
 #include "daemon/model/job.h"
 
+struct children;
 struct decoder;
+struct looking;
 struct loop_timer;
 struct route;
+struct saving;
 struct server_part;
 struct store_file;
 struct vault_writer;
@@ -35,6 +38,9 @@ struct door {
 	struct decoder *decoders; /* bodies that come packed, those with work in front */
 	struct loop_timer *decode_timer;
 	struct results *results; /* streams of results under way */
+	struct children *children;
+	struct saving *saving;	 /* the backup under way; NULL: none */
+	struct looking *looking; /* the same of a look through the state folder */
 	size_t json_bytes; /* of JSON bodies that are being received, all together */
 };
 
@@ -135,6 +141,7 @@ void batches_create(struct visit *visit);
 void batches_list(struct visit *visit);
 void batches_get(struct visit *visit);
 void batches_cancel(struct visit *visit);
+void batches_resolve(struct visit *visit);
 void batches_retry(struct visit *visit);
 void batches_results(struct visit *visit);
 void submit_begin(struct visit *visit);
@@ -150,6 +157,8 @@ void files_content(struct visit *visit);
 void events_get(struct visit *visit);
 void service_daemon(struct visit *visit);
 void service_health(struct visit *visit);
+void daemon_backup(struct visit *visit);
+void daemon_verify(struct visit *visit);
 
 /* Streams that follow wake up. */
 void events_wake(struct door *door, int64_t job);

@@ -107,7 +107,9 @@ int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_
 			return -EINVAL;
 		}
 	}
+	alloc_watch();
 	wish->metadata = xstrdup(json_object_to_json_string_ext(metadata, JSON_C_TO_STRING_PLAIN));
+	alloc_check();
 	return 0;
 }
 
@@ -194,9 +196,11 @@ static const char *read_labels(const char *text, struct job_wish *wish)
 		if (wrong)
 			return wrong;
 	}
+	alloc_watch();
 	if (json_object_object_length(labels))
 		wish->labels = xstrdup(json_object_to_json_string_ext(
 			labels, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	alloc_check();
 	return NULL;
 }
 

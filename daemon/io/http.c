@@ -178,15 +178,22 @@ static size_t on_body(char *bytes, size_t unit, size_t count, void *context)
 
 /* --- the end of a call --- */
 
+/* Whoever thanks for a file that he has not read does not have it. */
+static bool is_early_success(const struct http_call *call)
+{
+	return http_answer_has_headers(&call->answer) && call->answer.response.status < 300 && call->source.read &&
+	       call->source_offset < call->source.size;
+}
+
 /*
- * A server may answer and close before it has read all, and our sending fails while its answer
+ * A server may refuse and close before it has read all, and our sending fails while its answer
  * is there in full. Where a length says that it is, it counts.
  */
 static bool is_whole(const struct http_call *call, CURLcode code)
 {
 	curl_off_t received = 0;
 
-	if (!http_answer_has_headers(&call->answer) || call->answer.is_too_long)
+	if (!http_answer_has_headers(&call->answer) || call->answer.is_too_long || is_early_success(call))
 		return false;
 	if (code != CURLE_SEND_ERROR && code != CURLE_RECV_ERROR)
 		return code == CURLE_OK;
@@ -210,6 +217,8 @@ static char *explain(const struct http_call *call, CURLcode code)
 		return xasprintf("%s: %s", call->refuser, error_name(call->refusal));
 	if (call->answer.is_too_long)
 		return xasprintf("the answer is longer than %zu bytes", call->answer.max_body);
+	if (is_early_success(call))
+		return xstrdup("the server claims success and has not taken the whole request");
 	if (code == CURLE_OK)
 		return xstrdup("the connection ended before the headers of the answer did");
 	for (size_t i = 0; i < ARRAY_SIZE(telling_codes); i++)

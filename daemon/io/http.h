@@ -23,7 +23,8 @@ struct loop;
 enum http_transport {
 	HTTP_ANSWERED, /* a whole answer is there: status, headers, body */
 	HTTP_NOT_SENT, /* name, connection or TLS failed: the server saw no request */
-	HTTP_CUT,      /* the request may have arrived, and the answer is missing or not whole */
+	/* The request may have arrived, and the answer is missing or not whole; or a 2xx came before the server had the file. */
+	HTTP_CUT,
 	HTTP_ABORTED,  /* our own side ended it: http_call_abort, on_data or read refused */
 };
 

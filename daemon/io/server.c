@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <microhttpd.h>
 #include <poll.h>
 #include <signal.h>
@@ -87,6 +88,7 @@ static struct connection *open_connection(struct listener *listener, struct MHD_
 			(void)shutdown(connection->fd, SHUT_RDWR);
 	}
 	LIST_INSERT_HEAD(&server->connections, connection, link);
+	accept_opened(listener);
 	return connection;
 }
 
@@ -100,6 +102,7 @@ static void close_connection(struct connection *connection)
 				     recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0))
 		linger_start(&server->lingerers, connection->fd);
 	LIST_REMOVE(connection, link);
+	accept_closed(connection->listener);
 	free(connection);
 }
 
@@ -158,7 +161,7 @@ static int64_t next_run_ms(struct listener *listener)
 	return timeout > INT32_MAX ? INT32_MAX : (int64_t)timeout;
 }
 
-static void run(struct listener *listener)
+void listener_run(struct listener *listener)
 {
 	struct server *server = listener->server;
 	int64_t started = loop_monotonic_us(server->loop);
@@ -199,7 +202,7 @@ void listener_kick(struct listener *listener)
 static void on_epoll_ready(unsigned events, void *context)
 {
 	(void)events;
-	run(context);
+	listener_run(context);
 }
 
 static void on_timer_due(void *context)
@@ -207,7 +210,7 @@ static void on_timer_due(void *context)
 	struct listener *listener = context;
 
 	listener->timer_due_us = 0;
-	run(listener);
+	listener_run(listener);
 }
 
 /* --- looking after those that wait --- */
@@ -283,18 +286,19 @@ void server_release(struct server *server, int commit,
 
 /* --- beginning and end --- */
 
-static int start_library(struct listener *listener, unsigned max_connections, struct error *err)
+static int start_library(struct listener *listener, struct error *err)
 {
 	struct server *server = listener->server;
 	const struct server_limits *limits = &server->limits;
 
 	listener->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-		on_request, listener, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
-		MHD_OPTION_LISTEN_SOCKET, listener->fd, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-		listener, MHD_OPTION_NOTIFY_COMPLETED, on_request_end, listener,
+		MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+			MHD_USE_ERROR_LOG,
+		0, NULL, NULL, on_request, listener, MHD_OPTION_EXTERNAL_LOGGER, on_library_log,
+		NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
+		MHD_OPTION_NOTIFY_COMPLETED, on_request_end, listener,
 		MHD_OPTION_URI_LOG_CALLBACK, on_target, listener, MHD_OPTION_CONNECTION_LIMIT,
-		max_connections, MHD_OPTION_CONNECTION_TIMEOUT, limits->idle_timeout_s,
+		listener->limit, MHD_OPTION_CONNECTION_TIMEOUT, limits->idle_timeout_s,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, limits->memory_per_connection,
 		/* sendfile has no MSG_NOSIGNAL: only with this does the library use it. */
 		MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
@@ -305,13 +309,17 @@ static int start_library(struct listener *listener, unsigned max_connections, st
 	return 0;
 }
 
-static int start_listener(struct listener *listener, unsigned max_connections, struct error *err)
+static int start_listener(struct listener *listener, struct error *err)
 {
 	struct server *server = listener->server;
-	int result;
+	int result, flags = fcntl(listener->fd, F_GETFL);
 
+	/* It may be the service manager's: one that blocks would stop the loop when a peer is gone before it is accepted. */
+	if (flags < 0 || fcntl(listener->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return error_set(err, -errno, "cannot listen on descriptor %d: %s", listener->fd,
+				 error_name(errno));
 	errno = 0;
-	result = start_library(listener, max_connections, err);
+	result = start_library(listener, err);
 	if (result < 0)
 		return result;
 	listener->watch = loop_watch_new(
@@ -319,8 +327,7 @@ static int start_listener(struct listener *listener, unsigned max_connections, s
 		MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
 		LOOP_READ, on_epoll_ready, listener);
 	listener->timer = loop_timer_new(server->loop, on_timer_due, listener);
-	/* The library adds its listening socket to its epoll set in its first run. */
-	run(listener);
+	accept_start(listener);
 	return 0;
 }
 
@@ -351,7 +358,7 @@ static void stop_listening(struct server *server, bool closes)
 
 		if (listener->fd < 0)
 			continue;
-		(void)MHD_quiesce_daemon(listener->daemon);
+		accept_stop(listener);
 		if (closes)
 			(void)close(listener->fd);
 		listener->fd = -1;
@@ -383,7 +390,8 @@ int server_new(struct loop *loop, const int *fds, size_t count,
 	for (size_t i = 0; i < count && result == 0; i++) {
 		server->listeners[i].server = server;
 		server->listeners[i].fd = fds[i];
-		result = start_listener(&server->listeners[i], share, err);
+		server->listeners[i].limit = share;
+		result = start_listener(&server->listeners[i], err);
 		server->listener_count += result == 0;
 	}
 	if (result < 0) {
@@ -407,6 +415,7 @@ void server_free(struct server *server)
 	if (!server)
 		return;
 	server->is_stopping = true;
+	stop_listening(server, true);
 	/* The library aborts the process when it is stopped with a connection suspended. Nothing
 	   of the resumed runs any more: it closes them. */
 	while ((exchange = TAILQ_FIRST(&server->suspended)))

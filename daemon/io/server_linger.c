@@ -68,6 +68,8 @@ void linger_start(struct lingerers *lingerers, int fd)
 	copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (copy < 0)
 		return;
+	/* Nothing more is said: a peer that waits for an answer, which a failure took away, must not wait for us. */
+	(void)shutdown(copy, SHUT_WR);
 	lingerer = xcalloc(1, sizeof(*lingerer));
 	lingerer->lingerers = lingerers;
 	lingerer->fd = copy;

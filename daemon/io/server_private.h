@@ -27,6 +27,7 @@
 struct MHD_Connection;
 struct MHD_Daemon;
 struct MHD_Response;
+struct listener;
 struct loop_timer;
 struct loop_watch;
 
@@ -80,6 +81,18 @@ struct lingerers {
 void linger_start(struct lingerers *lingerers, int fd);
 void linger_stop_all(struct lingerers *lingerers);
 
+/* --- sockets on their way in (server_accept.c) --- */
+
+/*
+ * The library's own accept spins while there is no descriptor for a connection, and forgets its
+ * listening socket until another connection closes; so it gets its connections from here.
+ */
+void accept_start(struct listener *listener);
+void accept_stop(struct listener *listener);
+/* A connection counts, or does not count any more, against listener->limit; beyond that they wait in the queue. */
+void accept_opened(struct listener *listener);
+void accept_closed(struct listener *listener);
+
 /* --- multipart/form-data (server_form.c) --- */
 
 struct form;
@@ -100,12 +113,19 @@ struct listener {
 	struct loop_watch *watch;
 	struct loop_timer *timer;
 	int64_t timer_due_us; /* 0: not set; LISTENER_DUE_NOW: in the next turn */
+	/* Of server_accept.c. */
+	struct loop_watch *accepts; /* NULL: nobody is accepted any more */
+	struct loop_timer *shortage;
+	bool is_short, was_short;
+	unsigned open, limit; /* connections */
 };
 
 #define LISTENER_DUE_NOW 1
 
 /* Lets the library run in the next turn: it does not see by itself that something was resumed. */
 void listener_kick(struct listener *listener);
+/* Lets it run now. */
+void listener_run(struct listener *listener);
 
 struct connection {
 	struct server *server;

@@ -106,6 +106,14 @@ static int take_lock(struct spool *spool, struct error *err)
 	return error_set(err, -errno, "cannot lock %s: %s", spool->folder, error_name(errno));
 }
 
+static int enter(struct spool *spool, struct error *err)
+{
+	spool->folder_fd = open(spool->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (spool->folder_fd < 0)
+		return error_set(err, -errno, "cannot open %s: %s", spool->folder, error_name(errno));
+	return 0;
+}
+
 static int prepare(struct spool *spool, struct error *err)
 {
 	static const char *const folders[] = { "files", "jobs", "tmp" };
@@ -113,10 +121,9 @@ static int prepare(struct spool *spool, struct error *err)
 
 	if (mkdir(spool->folder, 0700) < 0 && errno != EEXIST)
 		return error_set(err, -errno, "cannot make %s: %s", spool->folder, error_name(errno));
-	spool->folder_fd = open(spool->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (spool->folder_fd < 0)
-		return error_set(err, -errno, "cannot open %s: %s", spool->folder, error_name(errno));
-	r = take_lock(spool, err);
+	r = enter(spool, err);
+	if (!r)
+		r = take_lock(spool, err);
 	for (size_t i = 0; !r && i < ARRAY_SIZE(folders); i++)
 		r = make_folder(spool, folders[i], err);
 	if (r)
@@ -127,7 +134,8 @@ static int prepare(struct spool *spool, struct error *err)
 	return 0;
 }
 
-int spool_open(const char *folder, struct spool **ret_spool, struct error *err)
+static int open_with(int (*begin)(struct spool *spool, struct error *err), const char *folder,
+		     struct spool **ret_spool, struct error *err)
 {
 	struct spool *spool = xcalloc(1, sizeof(*spool));
 	int r;
@@ -135,13 +143,23 @@ int spool_open(const char *folder, struct spool **ret_spool, struct error *err)
 	spool->folder = xstrdup(folder);
 	spool->folder_fd = -1;
 	spool->lock_fd = -1;
-	r = prepare(spool, err);
+	r = begin(spool, err);
 	if (r) {
 		spool_close(spool);
 		return r;
 	}
 	*ret_spool = spool;
 	return 0;
+}
+
+int spool_open(const char *folder, struct spool **ret_spool, struct error *err)
+{
+	return open_with(prepare, folder, ret_spool, err);
+}
+
+int spool_open_to_read(const char *folder, struct spool **ret_spool, struct error *err)
+{
+	return open_with(enter, folder, ret_spool, err);
 }
 
 void spool_close(struct spool *spool)
@@ -400,6 +418,11 @@ void spool_draft_discard(struct spool_draft *draft)
 	free(draft);
 }
 
+char *spool_draft_path(struct spool *spool)
+{
+	return xasprintf("%s/tmp/%" PRId64, spool->folder, ++spool->drafts);
+}
+
 int spool_open_scratch(struct spool *spool, int *ret_fd, struct error *err)
 {
 	struct spool_draft *draft;
@@ -468,4 +491,28 @@ void spool_visit(struct spool *spool, void (*visit)(int64_t number, int is_job, 
 {
 	visit_folder(spool, "files", 0, visit, context);
 	visit_folder(spool, "jobs", 1, visit, context);
+}
+
+void spool_visit_job(struct spool *spool, int64_t job, void (*visit)(const char *name, void *context),
+		     void *context)
+{
+	auto_free char *place = xasprintf("jobs/%" PRId64, job);
+	DIR *folder = open_folder(spool, place);
+	struct dirent *entry;
+
+	if (!folder)
+		return;
+	while ((entry = readdir(folder)))
+		if (entry->d_name[0] != '.')
+			visit(entry->d_name, context);
+	(void)closedir(folder);
+}
+
+int64_t spool_changed_at(const struct spool *spool, const char *place)
+{
+	struct stat status;
+
+	if (fstatat(spool->folder_fd, place, &status, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return (int64_t)status.st_ctim.tv_sec * 1000 + status.st_ctim.tv_nsec / 1000000;
 }

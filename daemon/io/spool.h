@@ -3,7 +3,7 @@
  * written under tmp/, flushed, renamed to its place, the folder flushed. A file in its place is
  * whole and never changes. What lies in tmp/ at the start belongs to nobody and is removed.
  *
- *	batchd.db		io/store
+ *	batchd.db		io/store, with its log (-wal, -shm) and how far that has come (-mark)
  *	files/FILE		inputs and results
  *	jobs/JOB/NAME		a job's records and downloads
  *	tmp/			files that are being written
@@ -24,6 +24,8 @@ struct spool_draft;
  * tmp/. Errors: -EWOULDBLOCK another daemon holds it; -EACCES, -EROFS, ... of the system calls.
  */
 int spool_open(const char *folder, struct spool **ret_spool, struct error *err);
+/* Opens one to look at it, beside a daemon or not: takes no lock, makes and removes nothing. -ENOENT, -EACCES, ... */
+int spool_open_to_read(const char *folder, struct spool **ret_spool, struct error *err);
 /* Gives the lock back. NULL is fine. */
 void spool_close(struct spool *spool);
 /* The state folder's path. */
@@ -52,6 +54,8 @@ int spool_draft_keep(struct spool_draft *draft, const char *place, struct error 
 /* Removes the file and frees the draft. NULL is fine. */
 void spool_draft_discard(struct spool_draft *draft);
 
+/* The path of a new file under tmp/ that somebody else makes, and removes; the caller frees. */
+char *spool_draft_path(struct spool *spool);
 /* Opens an empty file without a name for reading and writing: it is gone when it is closed. */
 int spool_open_scratch(struct spool *spool, int *ret_fd, struct error *err);
 
@@ -63,5 +67,9 @@ int spool_remove(struct spool *spool, const char *place);
 void spool_remove_job(struct spool *spool, int64_t job);
 /* Calls visit for each number that has a file under files/ (is_job false) or a folder under jobs/ (true). */
 void spool_visit(struct spool *spool, void (*visit)(int64_t number, int is_job, void *context), void *context);
+/* Calls visit with the name of each file in a job's folder. */
+void spool_visit_job(struct spool *spool, int64_t job, void (*visit)(const char *name, void *context), void *context);
+/* When a file or folder came to its place, or was changed last, in Unix milliseconds; -errno. */
+int64_t spool_changed_at(const struct spool *spool, const char *place);
 
 #endif

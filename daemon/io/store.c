@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
@@ -15,6 +16,9 @@
 
 /* Marks a database as ours: "btcd". */
 #define APPLICATION_ID 0x62746364
+
+/* A reader waits so long for one that brings the log of the database in order after a crash. */
+#define READER_PATIENCE_MS 5000
 
 /* clang-format off */
 static const struct {
@@ -34,11 +38,41 @@ static const struct {
 };
 /* clang-format on */
 
-static void spoil(struct store *store, int code)
+/* The last error of the kernel for the database's file (SQLITE_FCNTL_FILE_POINTER) or its log's (..._JOURNAL_POINTER). */
+static int kernel_errno(struct store *store, int which)
 {
+	sqlite3_file *file = NULL;
+	int number = 0;
+
+	(void)sqlite3_file_control(store->db, "main", which, &file);
+	if (file && file->pMethods)
+		(void)file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &number);
+	return number;
+}
+
+/* SQLite knows a full disk, but takes a quota that is used up for a disk that fails. */
+static int errno_of(struct store *store, int code)
+{
+	if (sqlite3_extended_errcode(store->db) == SQLITE_IOERR_WRITE &&
+	    (kernel_errno(store, SQLITE_FCNTL_FILE_POINTER) == EDQUOT ||
+	     kernel_errno(store, SQLITE_FCNTL_JOURNAL_POINTER) == EDQUOT))
+		return -ENOSPC;
+	return store_sql_errno(code);
+}
+
+/* The close would flush again what could not be flushed, and the kernel forgets that error. */
+static void heed_failure(struct store *store, int code)
+{
+	if ((code & 0xff) == SQLITE_IOERR)
+		(void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+}
+
+void store_sql_spoil(struct store *store, int code)
+{
+	heed_failure(store, code);
 	if (store->failure)
 		return;
-	store->failure = store_sql_errno(code);
+	store->failure = errno_of(store, code);
 	(void)snprintf(store->failure_text, sizeof(store->failure_text), "%s",
 		       sqlite3_errmsg(store->db));
 }
@@ -60,7 +94,7 @@ sqlite3_stmt *store_sql(struct store *store, enum sql which)
 		code = sqlite3_prepare_v3(store->db, store_sql_text(which), -1,
 					  SQLITE_PREPARE_PERSISTENT, statement, NULL);
 		if (code != SQLITE_OK) {
-			spoil(store, code);
+			store_sql_spoil(store, code);
 			return NULL;
 		}
 	}
@@ -89,7 +123,7 @@ void store_sql_run(struct store *store, sqlite3_stmt *statement)
 	int code = sqlite3_step(statement);
 
 	if (code != SQLITE_DONE && code != SQLITE_ROW)
-		spoil(store, code);
+		store_sql_spoil(store, code);
 	(void)sqlite3_reset(statement);
 	(void)sqlite3_clear_bindings(statement);
 }
@@ -106,7 +140,7 @@ int store_sql_step(struct store *store, sqlite3_stmt *statement)
 		return 0;
 	/* SQLite may have rolled back because of it; later writes must not be commits of their own. */
 	if (store->is_open && sqlite3_get_autocommit(store->db))
-		spoil(store, code);
+		store_sql_spoil(store, code);
 	log_error("cannot read the store", log_text("WHY", sqlite3_errmsg(store->db)));
 	return store_sql_errno(code);
 }
@@ -119,9 +153,20 @@ void store_sql_bind_text(sqlite3_stmt *statement, int index, const char *text)
 		(void)sqlite3_bind_null(statement, index);
 }
 
+const char *store_sql_peek(sqlite3_stmt *statement, int column)
+{
+	bool is_null = sqlite3_column_type(statement, column) == SQLITE_NULL;
+	const char *text = (const char *)sqlite3_column_text(statement, column);
+
+	/* Without memory to end it with a zero there is no text either. */
+	if (!text && !is_null)
+		alloc_give_up();
+	return text;
+}
+
 char *store_sql_text_of(sqlite3_stmt *statement, int column)
 {
-	return xstrdup((const char *)sqlite3_column_text(statement, column));
+	return xstrdup(store_sql_peek(statement, column));
 }
 
 char *store_sql_bytes_of(sqlite3_stmt *statement, int column, size_t *ret_size)
@@ -181,17 +226,17 @@ void store_sql_read_fields(sqlite3_stmt *statement, int column, const struct sto
 	}
 }
 
-static int execute(struct store *store, const char *sql, struct error *err)
+int store_sql_execute(struct store *store, const char *sql, struct error *err)
 {
 	int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
 
 	if (code == SQLITE_OK)
 		return 0;
+	heed_failure(store, code);
 	return error_set(err, store_sql_errno(code), "%s", sqlite3_errmsg(store->db));
 }
 
-/* A pragma that answers with one number. */
-static int read_pragma(struct store *store, const char *sql, int64_t *ret_number, struct error *err)
+int store_sql_pragma(struct store *store, const char *sql, int64_t *ret_number, struct error *err)
 {
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(store->db, sql, -1, &statement, NULL);
@@ -211,32 +256,40 @@ static int migrate_once(struct store *store, size_t version, struct error *err)
 {
 	auto_free char *stamp = xasprintf("PRAGMA user_version = %zu; PRAGMA application_id = %d", version + 1,
 					  APPLICATION_ID);
-	int r = execute(store, "BEGIN IMMEDIATE", err);
+	int r = store_sql_execute(store, "BEGIN IMMEDIATE", err);
 
 	if (!r)
-		r = execute(store, store_sql_migration(version), err);
+		r = store_sql_execute(store, store_sql_migration(version), err);
 	if (!r)
-		r = execute(store, stamp, err);
+		r = store_sql_execute(store, stamp, err);
 	if (!r)
-		r = execute(store, "COMMIT", err);
+		r = store_sql_execute(store, "COMMIT", err);
 	if (r)
 		(void)sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
 	return r;
 }
 
-static int migrate(struct store *store, struct error *err)
+static int64_t newest_version(void)
 {
-	int64_t version = 0, application = 0, schema = 0, newest = 0;
-	int r = read_pragma(store, "PRAGMA user_version", &version, err);
+	int64_t newest = 0;
 
-	if (!r)
-		r = read_pragma(store, "PRAGMA application_id", &application, err);
-	if (!r)
-		r = read_pragma(store, "PRAGMA schema_version", &schema, err);
-	if (r)
-		return r;
 	while (store_sql_migration((size_t)newest))
 		newest++;
+	return newest;
+}
+
+static int migrate(struct store *store, struct error *err)
+{
+	int64_t version = 0, application = 0, schema = 0, newest;
+	int r = store_sql_pragma(store, "PRAGMA user_version", &version, err);
+
+	if (!r)
+		r = store_sql_pragma(store, "PRAGMA application_id", &application, err);
+	if (!r)
+		r = store_sql_pragma(store, "PRAGMA schema_version", &schema, err);
+	if (r)
+		return r;
+	newest = newest_version();
 	/* Only an empty file is nobody's. */
 	if ((version > 0 || schema > 0) && application != APPLICATION_ID)
 		return error_set(err, -EUCLEAN, "it is a database, but not one of batchd");
@@ -251,8 +304,8 @@ static int migrate(struct store *store, struct error *err)
 	return r;
 }
 
-/* A key that cannot be read is not one that is missing: with another no id would be found again. */
-static int load_id_key(struct store *store, uint64_t random, struct error *err)
+/* 0: it is read; 1: there is none; or -errno. */
+static int read_id_key(struct store *store, struct error *err)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_META_GET);
 	int r;
@@ -263,11 +316,24 @@ static int load_id_key(struct store *store, uint64_t random, struct error *err)
 	r = store_sql_step(store, statement);
 	if (r < 0)
 		return error_set(err, r, "%s", sqlite3_errmsg(store->db));
-	if (r == 1) {
-		store->id_key = (uint64_t)sqlite3_column_int64(statement, 0);
-		(void)sqlite3_reset(statement);
-		return 0;
-	}
+	if (r == 0)
+		return error_set(err, 1, "it has no key of its ids");
+	store->id_key = (uint64_t)sqlite3_column_int64(statement, 0);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
+/* A key that cannot be read is not one that is missing: with another no id would be found again. */
+static int load_id_key(struct store *store, uint64_t random, struct error *err)
+{
+	sqlite3_stmt *statement;
+	int r = read_id_key(store, err);
+
+	if (r <= 0)
+		return r;
+	/* A start may have died before it had one; nothing was accepted then. */
+	if (store_event_newest(store))
+		return error_set(err, -EUCLEAN, "it has no key of its ids");
 	store->id_key = random;
 	statement = store_sql_write(store, SQL_META_SET);
 	if (statement) {
@@ -276,6 +342,32 @@ static int load_id_key(struct store *store, uint64_t random, struct error *err)
 		store_sql_run(store, statement);
 	}
 	return store_commit(store, err);
+}
+
+/* What a process before us wrote, and died before it flushed it, is read like all the rest and would be told: so it is flushed first. */
+static int flush_log(struct store *store, struct error *err)
+{
+	int code = sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+	if (code == SQLITE_OK)
+		return 0;
+	heed_failure(store, code);
+	return error_set(err, store_sql_errno(code), "%s", sqlite3_errmsg(store->db));
+}
+
+/* All statements, now: one that does not fit the tables is damage of theirs, and better found here than in the middle of something. */
+static int prepare_all(struct store *store, struct error *err)
+{
+	for (size_t i = 0; i < SQL_COUNT; i++) {
+		int code;
+
+		if (store_sql(store, (enum sql)i))
+			continue;
+		code = sqlite3_errcode(store->db) == SQLITE_ERROR ? -EUCLEAN : store->failure;
+		store->failure = 0;
+		return error_set(err, code, "%s", store->failure_text);
+	}
+	return 0;
 }
 
 static int prepare(struct store *store, const char *path, uint64_t random, struct error *err)
@@ -289,19 +381,92 @@ static int prepare(struct store *store, const char *path, uint64_t random, struc
 	if (code != SQLITE_OK)
 		return error_set(err, store_sql_errno(code), "%s",
 				 store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code));
+	/* SQLite has read nothing yet, and would not mind. */
+	r = store_log_check(path, err);
+	if (r)
+		return r;
 	/* The version is read before anything is written: a newer store stays untouched. */
 	r = migrate(store, err);
 	if (!r)
-		r = execute(store,
-			    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-			    "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF",
-			    err);
-	return r ? r : load_id_key(store, random, err);
+		r = store_sql_execute(store,
+				      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
+				      "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF",
+				      err);
+	if (!r)
+		r = flush_log(store, err);
+	if (!r)
+		r = prepare_all(store, err);
+	if (r)
+		return r;
+	store_mark_open(store, path);
+	return load_id_key(store, random, err);
+}
+
+/* A reader changes nothing: what is older must be brought up to date by a start first. */
+static int prepare_to_read(struct store *store, const char *path, struct error *err)
+{
+	int code = sqlite3_open_v2(path, &store->db,
+				   SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+	int64_t version = 0, application = 0;
+	int r;
+
+	if (code != SQLITE_OK)
+		return error_set(err, access(path, F_OK) < 0 ? -errno : store_sql_errno(code), "%s",
+				 store->db ? sqlite3_errmsg(store->db) : sqlite3_errstr(code));
+	(void)sqlite3_busy_timeout(store->db, READER_PATIENCE_MS);
+	r = store_sql_pragma(store, "PRAGMA user_version", &version, err);
+	if (!r)
+		r = store_sql_pragma(store, "PRAGMA application_id", &application, err);
+	if (r)
+		return r;
+	if (application != APPLICATION_ID)
+		return error_set(err, -EUCLEAN, "it is not a store of batchd");
+	if (version != newest_version())
+		return error_set(err, -EPROTO, "it is of version %" PRId64 ", this batchd knows %" PRId64, version,
+				 newest_version());
+	return store_sql_execute(store,
+				 "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192; PRAGMA trusted_schema = OFF",
+				 err);
+}
+
+static struct store *store_new(void)
+{
+	struct store *store = xcalloc(1, sizeof(*store));
+
+	store->mark_fd = -1;
+	store->log_fd = -1;
+	return store;
+}
+
+int store_open_to_read(const char *path, struct store **ret_store, struct error *err)
+{
+	struct store *store = store_new();
+	int r = prepare_to_read(store, path, err);
+
+	if (!r)
+		r = read_id_key(store, err);
+	if (r) {
+		error_prefix(err, "cannot open the store %s", path);
+		store_close(store);
+		return r == 1 ? -EUCLEAN : r;
+	}
+	*ret_store = store;
+	return 0;
+}
+
+int store_look_begin(struct store *store)
+{
+	return store_sql_execute(store, "BEGIN", NULL);
+}
+
+void store_look_end(struct store *store)
+{
+	(void)store_sql_execute(store, "COMMIT", NULL);
 }
 
 int store_open(const char *path, uint64_t random, struct store **ret_store, struct error *err)
 {
-	struct store *store = xcalloc(1, sizeof(*store));
+	struct store *store = store_new();
 	int r = prepare(store, path, random, err);
 
 	if (r) {
@@ -319,6 +484,7 @@ void store_close(struct store *store)
 		return;
 	for (size_t i = 0; i < SQL_COUNT; i++)
 		(void)sqlite3_finalize(store->statements[i]);
+	store_mark_close(store);
 	(void)sqlite3_close(store->db);
 	free(store->waiters);
 	free(store);

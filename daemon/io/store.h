@@ -25,6 +25,15 @@ struct store;
  * asked once, for the instance's key of id hashes.
  */
 int store_open(const char *path, uint64_t random, struct store **ret_store, struct error *err);
+/*
+ * Opens a store to look at it, beside a daemon that works on it or not; only what reads works then. Errors: -ENOENT there is
+ * none, -EPROTO it is not of this version, -EUCLEAN not a store or damaged, -EACCES, -EIO.
+ */
+int store_open_to_read(const char *path, struct store **ret_store, struct error *err);
+/* What is read in between is of one moment. Of a store that was opened to read. */
+int store_look_begin(struct store *store);
+void store_look_end(struct store *store);
+
 /* Rolls back what was not committed; runs no callback. NULL is fine. */
 void store_close(struct store *store);
 
@@ -85,7 +94,7 @@ int store_shard_list(struct store *store, int64_t job, int64_t after, size_t lim
 int store_shard_count(struct store *store, int64_t job, int64_t *ret_all, int64_t *ret_open);
 /* Sums of remote_completed and remote_failed over shards that are not collected: progress before the end. */
 int store_shard_progress(struct store *store, int64_t job, int64_t *ret_completed, int64_t *ret_failed);
-/* The shard that owns a batch of a provider; -ENOENT when none does. */
+/* The shard that owns a batch of a provider; -ENOENT when none does. What an UNCERTAIN one claims is not its own. */
 int store_shard_owner(struct store *store, const char *provider, const char *batch_id, int64_t *ret_shard);
 /* Shards of a provider that are CREATED with a batch made at or after since, at most limit. */
 int store_shard_live(struct store *store, const char *provider, int64_t since, size_t limit,
@@ -114,12 +123,27 @@ int store_shard_waiting(struct store *store, int64_t job, const char *model, con
  */
 int store_shard_busy(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
 		     int64_t after, int64_t *ret_count);
-/* Shards of a job that are FETCHED and not due at all: held until a person has spoken. */
-int store_shard_held(struct store *store, int64_t job, int64_t *ret_count);
-/* Gives them a person's word and makes them due at now. */
+/* Shards of a job that are held until a person has spoken; *ret_asked: those of them that wait for a word (SHARD_WORD_ASKED). */
+int store_shard_held(struct store *store, int64_t job, int64_t *ret_count, int64_t *ret_asked);
+/* Gives those that wait for one a person's word, and makes all of them due at now. */
 void store_shard_speak(struct store *store, int64_t job, enum shard_word word, int64_t now);
 
-/* Why the first shard of a job that waits does so; NULL when none says. The caller frees. */
+/* Calls visit for the shards of a job that are UNCERTAIN, by number, at most limit. */
+int store_shard_uncertain(struct store *store, int64_t job, size_t limit,
+			  void (*visit)(const struct shard *shard, void *context), void *context);
+/*
+ * Gives an UNCERTAIN shard a person's word and makes it due at now. batch_id: what the word names, or NULL; a claim, for the shard
+ * owns the batch only when it is CREATED.
+ */
+void store_shard_settle(struct store *store, int64_t shard, enum shard_word word, const char *batch_id, int64_t now);
+/*
+ * Calls visit for the shards of a job that gave their rows to others without a batch, though one may yet turn out to have been created;
+ * newest first, at most limit.
+ */
+int store_shard_kin(struct store *store, int64_t job, size_t limit,
+		    void (*visit)(const struct shard *shard, void *context), void *context);
+
+/* Why the first shard of a job that is held, or else that waits, does so; NULL when none says. The caller frees. */
 char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number);
 /* Makes all shards of a job that have a due time, or wait for a person, due at now. */
 void store_shard_poke(struct store *store, int64_t job, int64_t now);
@@ -136,6 +160,8 @@ struct store_due {
  */
 int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
 	      void (*visit)(const struct store_due *due, void *context), void *context);
+/* What was due is so no more, for what is known of it cannot be read (-EUCLEAN): a person must look. */
+void store_due_hold(struct store *store, const struct store_due *due, const char *why);
 /* The earliest due time after now; 0 when there is none. */
 int store_next_due(struct store *store, int64_t now, int64_t *ret_at);
 
@@ -155,6 +181,7 @@ struct store_file {
 	int64_t created_at;
 	int64_t expires_at; /* 0: never */
 	bool is_deleted;    /* hidden; its bytes live until no job needs them */
+	uint64_t digest;    /* hash_digest of its bytes; 0: not known */
 };
 void store_file_release(struct store_file *file);
 #define auto_store_file __attribute__((cleanup(store_file_release))) struct store_file
@@ -171,12 +198,20 @@ bool store_file_is_needed(struct store *store, int64_t file);
 int store_file_list(struct store *store, int64_t uid, const char *purpose, bool is_ascending, int64_t after,
 		    int64_t now, size_t limit, void (*visit)(const struct store_file *file, void *context),
 		    void *context);
+/*
+ * All files beyond after, hidden ones too, at most limit. kept: how many bytes the store itself has of it; -1: none, they are in the
+ * spool.
+ */
+int store_file_walk(struct store *store, int64_t after, size_t limit,
+		    void (*visit)(const struct store_file *file, int64_t kept, void *context), void *context);
 /* Bytes that are small enough to live in the store: of a file, or of a job's record called name. */
 void store_file_put(struct store *store, int64_t file, const void *bytes, size_t size);
 void store_record_put(struct store *store, int64_t job, const char *name, const void *bytes, size_t size);
 /* A copy of them, terminated; the caller frees. -ENOENT when they are not in the store. */
 int store_file_bytes(struct store *store, int64_t file, char **ret_bytes, size_t *ret_size);
 int store_record_bytes(struct store *store, int64_t job, const char *name, char **ret_bytes, size_t *ret_size);
+/* Whether the store has a record of a job. */
+bool store_has_record(struct store *store, int64_t job, const char *name);
 /* Forgets one record of a job, if the store has it. */
 void store_record_remove(struct store *store, int64_t job, const char *name);
 /* Forgets a job's records in the store (all but the results, which are files). */
@@ -223,6 +258,48 @@ void store_key_add(struct store *store, int64_t uid, const char *key, const uint
 /* The job and digest a key stands for; -ENOENT. */
 int store_key_get(struct store *store, int64_t uid, const char *key, uint8_t ret_digest[32], int64_t *ret_job);
 
+/* --- deaths: how often a step ended the daemon --- */
+/* Counts one more of a step of a shard (its number; 0: of the job itself). Returns how many there are; 0: there is no such job. */
+int64_t store_death_add(struct store *store, int64_t job, int64_t shard, const char *step);
+int64_t store_death_count(struct store *store, int64_t job, int64_t shard, const char *step);
+/* Steps of all jobs that ever did, and were not forgotten. */
+int64_t store_death_total(struct store *store);
+/* Forgets those of all steps of a shard; -1: of the whole job. */
+void store_death_forget(struct store *store, int64_t job, int64_t shard);
+
+/* --- strays: files that a provider may have and nobody needs --- */
+struct store_stray {
+	int64_t id;
+	char *provider;
+	int64_t shard; /* whose rows they are files of; it may be gone with its job */
+	char *name;    /* as it was uploaded */
+	char *file_id; /* NULL: not known; it is found by its name */
+	int64_t bytes; /* as sent */
+	int64_t sent_at; /* no file of it is older */
+	int64_t due_at;
+	int64_t tries;
+	bool is_early; /* told by store_stray_due: the shard has not ended, and may yet use it */
+};
+void store_stray_release(struct store_stray *stray);
+#define auto_store_stray __attribute__((cleanup(store_stray_release))) struct store_stray
+
+/* Adds one (its id is ignored) and returns its number; 0 when the turn is spoiled. */
+int64_t store_stray_add(struct store *store, const struct store_stray *stray);
+/* Writes due_at and tries. */
+void store_stray_save(struct store *store, const struct store_stray *stray);
+void store_stray_remove(struct store *store, int64_t stray);
+/* Whether a shard has one without file_id: true or false, or a negative errno. */
+int store_stray_is_named(struct store *store, int64_t shard);
+/* Removes that one. */
+void store_stray_forget(struct store *store, int64_t shard);
+/* Those of a provider that are due at now, with or without file_id, earliest first, at most limit. */
+int store_stray_due(struct store *store, const char *provider, bool is_named, int64_t now, size_t limit,
+		    void (*visit)(const struct store_stray *stray, void *context), void *context);
+/* The earliest due time after now; 0 when there is none. */
+int store_stray_next_due(struct store *store, int64_t now, int64_t *ret_at);
+/* Whether a shard that was not dropped names the file as its own: true or false, or a negative errno. */
+int store_stray_is_used(struct store *store, const char *file_id);
+
 /* --- what was learned of providers --- */
 /* Whether a provider's list ever failed to show a live batch of ours. */
 bool store_list_failed(struct store *store, const char *provider);
@@ -230,5 +307,56 @@ void store_list_note_failure(struct store *store, const char *provider, int64_t 
 /* Whether a provider's list ever showed a batch, whosever. */
 bool store_list_was_seen(struct store *store, const char *provider);
 void store_list_note_seen(struct store *store, const char *provider, int64_t now);
+
+/* --- a restored copy --- */
+/*
+ * Before anything runs: if this store was copied from a running one (the copy says when, in meta copied_at), what the original did
+ * after that is not known here. So every shard without a batch gets the intent of that moment, to be looked for before it is sent; numbers of
+ * jobs and files that the original may have given since are left out; each open job has an event that says so. One
+ * transaction, which is committed; once. ret_copied_at: Unix milliseconds; 0: it is no copy, or this was done before.
+ */
+int store_restore(struct store *store, int64_t now, int64_t *ret_copied_at, struct error *err);
+/* When the copy was made that this store was restored from; 0: it is none. */
+int64_t store_restored_from(struct store *store);
+
+/* --- a copy of the store, while it is worked on: store_backup.c --- */
+
+struct store_copy;
+/*
+ * Begins to copy the store as it stands on disk, without what this turn has written so far, to a new file at path. Whatever is
+ * written later is not in the copy, whose meta "copied_at" is now: the moment it is of, in Unix milliseconds.
+ */
+int store_copy_new(struct store *store, const char *path, int64_t now, struct store_copy **ret_copy, struct error *err);
+/* Copies pages, about 256 KiB of them. 1: there are more; 0: the copy is whole; -errno. */
+int store_copy_step(struct store_copy *copy, struct error *err);
+/* The size of what is copied. */
+int64_t store_copy_bytes(struct store_copy *copy);
+/* Leaves the file as it is. NULL is fine. */
+void store_copy_free(struct store_copy *copy);
+
+/* --- what cannot be true: store_check.c --- */
+
+/* job, shard (its number): 0 where a finding is of none. */
+struct store_finding {
+	int64_t job;
+	int64_t shard;
+	const char *words; /* one sentence */
+};
+/*
+ * Looks whether the database is whole: every page, row and index of it. Reads all of it in one go. 0, or a negative errno when it could
+ * not be looked through, which was told as a finding too.
+ */
+int store_check_pages(struct store *store, void (*visit)(const struct store_finding *finding, void *context),
+		      void *context);
+/* Looks for rows that contradict themselves or each other: states without what they need, counts that do not add up. */
+int store_check_rows(struct store *store, void (*visit)(const struct store_finding *finding, void *context),
+		     void *context);
+/*
+ * Looks whether all that was committed is still in the log of the database at path: -EUCLEAN when it is not. store_open does so
+ * itself. Beside a daemon at work it may be so for a moment.
+ */
+int store_log_check(const char *path, struct error *err);
+/* The size of the database. */
+int64_t store_bytes(struct store *store);
 
 #endif

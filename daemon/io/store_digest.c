@@ -51,7 +51,7 @@ static int find_entry(struct store *store, int64_t job, const char *code, const 
 		return r;
 	ret_entry->sample = store_sql_text_of(statement, 0);
 	ret_entry->count = sqlite3_column_int64(statement, 1);
-	ret_entry->row_count = read_rows((const char *)sqlite3_column_text(statement, 2), ret_entry->rows);
+	ret_entry->row_count = read_rows(store_sql_peek(statement, 2), ret_entry->rows);
 	(void)sqlite3_reset(statement);
 	return 1;
 }
@@ -126,13 +126,13 @@ int store_digest_list(struct store *store, int64_t job, size_t limit,
 	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
 	while ((r = store_sql_step(store, statement)) == 1) {
 		struct store_digest digest = {
-			.code = (const char *)sqlite3_column_text(statement, 0),
-			.gist = (const char *)sqlite3_column_text(statement, 1),
-			.sample = (const char *)sqlite3_column_text(statement, 2),
+			.code = store_sql_peek(statement, 0),
+			.gist = store_sql_peek(statement, 1),
+			.sample = store_sql_peek(statement, 2),
 			.count = sqlite3_column_int64(statement, 3),
 		};
 
-		digest.row_count = read_rows((const char *)sqlite3_column_text(statement, 4), digest.rows);
+		digest.row_count = read_rows(store_sql_peek(statement, 4), digest.rows);
 		visit(&digest, context);
 	}
 	return r;
@@ -149,7 +149,7 @@ int store_shard_usage(struct store *store, int64_t job,
 	(void)sqlite3_bind_int64(statement, 1, job);
 	while ((r = store_sql_step(store, statement)) == 1) {
 		const struct store_usage usage = {
-			.model = (const char *)sqlite3_column_text(statement, 0),
+			.model = store_sql_peek(statement, 0),
 			.requests = sqlite3_column_int64(statement, 1),
 			.input_tokens = sqlite3_column_int64(statement, 2),
 			.output_tokens = sqlite3_column_int64(statement, 3),

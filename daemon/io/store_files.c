@@ -17,6 +17,7 @@ static void read_file(sqlite3_stmt *statement, struct store_file *file)
 		.created_at = sqlite3_column_int64(statement, 5),
 		.expires_at = sqlite3_column_int64(statement, 6),
 		.is_deleted = sqlite3_column_int(statement, 7) != 0,
+		.digest = (uint64_t)sqlite3_column_int64(statement, 8),
 	};
 }
 
@@ -39,6 +40,7 @@ int64_t store_file_add(struct store *store, const struct store_file *file)
 	(void)sqlite3_bind_int64(statement, 4, file->bytes);
 	(void)sqlite3_bind_int64(statement, 5, file->created_at);
 	(void)sqlite3_bind_int64(statement, 6, file->expires_at);
+	(void)sqlite3_bind_int64(statement, 7, (sqlite3_int64)file->digest);
 	store_sql_run(store, statement);
 	return store->failure ? 0 : sqlite3_last_insert_rowid(store->db);
 }
@@ -119,6 +121,25 @@ int store_file_list(struct store *store, int64_t uid, const char *purpose, bool 
 	return r;
 }
 
+int store_file_walk(struct store *store, int64_t after, size_t limit,
+		    void (*visit)(const struct store_file *file, int64_t kept, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_FILE_WALK);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, after);
+	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
+	while ((r = store_sql_step(store, statement)) == 1) {
+		auto_store_file file = { 0 };
+
+		read_file(statement, &file);
+		visit(&file, sqlite3_column_int64(statement, 9), context);
+	}
+	return r;
+}
+
 /* The one column of the one row of a bound statement, as bytes. */
 static int read_bytes(struct store *store, sqlite3_stmt *statement, char **ret_bytes, size_t *ret_size)
 {
@@ -185,6 +206,21 @@ int store_record_bytes(struct store *store, int64_t job, const char *name, char 
 	return read_bytes(store, statement, ret_bytes, ret_size);
 }
 
+bool store_has_record(struct store *store, int64_t job, const char *name)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_RECORD_SIZE);
+	bool is_there;
+
+	if (!statement)
+		return false;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	store_sql_bind_text(statement, 2, name);
+	is_there = store_sql_step(store, statement) == 1;
+	if (is_there)
+		(void)sqlite3_reset(statement);
+	return is_there;
+}
+
 void store_record_remove(struct store *store, int64_t job, const char *name)
 {
 	sqlite3_stmt *statement = store_sql_write(store, SQL_RECORD_REMOVE);
@@ -240,9 +276,9 @@ int store_event_list(struct store *store, int64_t job, int64_t after, size_t lim
 			.job = sqlite3_column_int64(statement, 1),
 			.shard = sqlite3_column_int64(statement, 2),
 			.at = sqlite3_column_int64(statement, 3),
-			.type = (const char *)sqlite3_column_text(statement, 4),
-			.level = (const char *)sqlite3_column_text(statement, 5),
-			.message = (const char *)sqlite3_column_text(statement, 6),
+			.type = store_sql_peek(statement, 4),
+			.level = store_sql_peek(statement, 5),
+			.message = store_sql_peek(statement, 6),
 			.is_last = sqlite3_column_int(statement, 7) != 0,
 		};
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
 #include "daemon/io/store.h"
 #include "daemon/io/store_sql.h"
 
@@ -61,16 +62,50 @@ static const struct store_field shard_fields[] = {
 
 _Static_assert(sizeof(enum job_state) == sizeof(unsigned), "enums are stored as unsigned");
 
-static void read_job(sqlite3_stmt *statement, struct job *job)
+/*
+ * SQLite does not see a bit that turned within a value. What everybody relies on is looked at here: a job or shard without it is none.
+ * Returns 0 or -EUCLEAN; what was read is the caller's in both cases.
+ */
+static int read_job(sqlite3_stmt *statement, struct job *job)
 {
 	*job = (struct job){ .id = sqlite3_column_int64(statement, 0) };
 	store_sql_read_fields(statement, 1, job_fields, ARRAY_SIZE(job_fields), job);
+	if (job->state < JOB_STATE_COUNT && job->endpoint && job->window && job->provider)
+		return 0;
+	log_error("a job in the store is damaged", log_number("JOB", job->id));
+	return -EUCLEAN;
 }
 
-static void read_shard(sqlite3_stmt *statement, struct shard *shard)
+static int read_shard(sqlite3_stmt *statement, struct shard *shard)
 {
 	*shard = (struct shard){ .id = sqlite3_column_int64(statement, 0) };
 	store_sql_read_fields(statement, 1, shard_fields, ARRAY_SIZE(shard_fields), shard);
+	if (shard->state < SHARD_STATE_COUNT && shard->model && shard->url && shard->marker && shard->number > 0 &&
+	    shard->requests >= 0 && shard->bytes >= 0)
+		return 0;
+	log_error("a shard in the store is damaged", log_number("JOB", shard->job), log_number("SHARD", shard->number));
+	return -EUCLEAN;
+}
+
+/* The one row of a statement that has one; nothing is left to the caller where it is damaged. */
+static int take_job(sqlite3_stmt *statement, struct job *ret_job)
+{
+	int r = read_job(statement, ret_job);
+
+	(void)sqlite3_reset(statement);
+	if (r)
+		job_release(ret_job);
+	return r;
+}
+
+static int take_shard(sqlite3_stmt *statement, struct shard *ret_shard)
+{
+	int r = read_shard(statement, ret_shard);
+
+	(void)sqlite3_reset(statement);
+	if (r)
+		shard_release(ret_shard);
+	return r;
 }
 
 /* Runs a bound list of jobs or shards to its end, or to its first failure. */
@@ -82,8 +117,8 @@ static int visit_jobs(struct store *store, sqlite3_stmt *statement,
 	while ((r = store_sql_step(store, statement)) == 1) {
 		auto_job job = { 0 };
 
-		read_job(statement, &job);
-		visit(&job, context);
+		if (!read_job(statement, &job))
+			visit(&job, context);
 	}
 	return r;
 }
@@ -96,10 +131,23 @@ static int visit_shards(struct store *store, sqlite3_stmt *statement,
 	while ((r = store_sql_step(store, statement)) == 1) {
 		auto_shard shard = { 0 };
 
-		read_shard(statement, &shard);
-		visit(&shard, context);
+		if (!read_shard(statement, &shard))
+			visit(&shard, context);
 	}
 	return r;
+}
+
+/* The same for a statement that takes a job and a limit. */
+static int visit_shards_of(struct store *store, enum sql which, int64_t job, size_t limit,
+			   void (*visit)(const struct shard *, void *), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, which);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
+	return visit_shards(store, statement, visit, context);
 }
 
 /* The integers of the one row that a bound statement gives. */
@@ -149,9 +197,7 @@ int store_job_get(struct store *store, int64_t job, struct job *ret_job)
 	r = store_sql_step(store, statement);
 	if (r != 1)
 		return r ? r : -ENOENT;
-	read_job(statement, ret_job);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return take_job(statement, ret_job);
 }
 
 int store_job_list(struct store *store, int64_t uid, unsigned states, int64_t before, size_t limit,
@@ -214,8 +260,8 @@ int store_group_list(struct store *store, int64_t job,
 	while ((r = store_sql_step(store, statement)) == 1) {
 		struct store_group group = {
 			.number = sqlite3_column_int64(statement, 0),
-			.model = (const char *)sqlite3_column_text(statement, 1),
-			.url = (const char *)sqlite3_column_text(statement, 2),
+			.model = store_sql_peek(statement, 1),
+			.url = store_sql_peek(statement, 2),
 			.requests = sqlite3_column_int64(statement, 3),
 			.bytes = sqlite3_column_int64(statement, 4),
 		};
@@ -258,9 +304,7 @@ int store_shard_get(struct store *store, int64_t shard, struct shard *ret_shard)
 	r = store_sql_step(store, statement);
 	if (r != 1)
 		return r ? r : -ENOENT;
-	read_shard(statement, ret_shard);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return take_shard(statement, ret_shard);
 }
 
 int store_shard_list(struct store *store, int64_t job, int64_t after, size_t limit,
@@ -348,9 +392,7 @@ int store_shard_waiting(struct store *store, int64_t job, const char *model, con
 	r = store_sql_step(store, statement);
 	if (r != 1)
 		return r ? r : -ENOENT;
-	read_shard(statement, ret_shard);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return take_shard(statement, ret_shard);
 }
 
 int store_shard_busy(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
@@ -368,14 +410,15 @@ int store_shard_busy(struct store *store, int64_t job, const char *model, const 
 	return read_row(store, statement, 1, &ret_count);
 }
 
-int store_shard_held(struct store *store, int64_t job, int64_t *ret_count)
+int store_shard_held(struct store *store, int64_t job, int64_t *ret_count, int64_t *ret_asked)
 {
+	int64_t *const numbers[] = { ret_count, ret_asked };
 	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_HELD);
 
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, job);
-	return read_row(store, statement, 1, &ret_count);
+	return read_row(store, statement, 2, numbers);
 }
 
 void store_shard_speak(struct store *store, int64_t job, enum shard_word word, int64_t now)
@@ -388,6 +431,31 @@ void store_shard_speak(struct store *store, int64_t job, enum shard_word word, i
 	(void)sqlite3_bind_int64(statement, 2, word);
 	(void)sqlite3_bind_int64(statement, 3, now);
 	store_sql_run(store, statement);
+}
+
+int store_shard_uncertain(struct store *store, int64_t job, size_t limit,
+			  void (*visit)(const struct shard *shard, void *context), void *context)
+{
+	return visit_shards_of(store, SQL_SHARD_UNCERTAIN, job, limit, visit, context);
+}
+
+void store_shard_settle(struct store *store, int64_t shard, enum shard_word word, const char *batch_id, int64_t now)
+{
+	sqlite3_stmt *statement = store_sql_write(store, SQL_SHARD_SETTLE);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, shard);
+	(void)sqlite3_bind_int64(statement, 2, word);
+	store_sql_bind_text(statement, 3, batch_id);
+	(void)sqlite3_bind_int64(statement, 4, now);
+	store_sql_run(store, statement);
+}
+
+int store_shard_kin(struct store *store, int64_t job, size_t limit,
+		    void (*visit)(const struct shard *shard, void *context), void *context)
+{
+	return visit_shards_of(store, SQL_SHARD_KIN, job, limit, visit, context);
 }
 
 char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number)
@@ -436,7 +504,21 @@ int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
 
 		visit(&due, context);
 	}
+	/* Without it nothing goes on: that must not look like having nothing to do. */
+	if (r == -EUCLEAN)
+		store_sql_spoil(store, SQLITE_CORRUPT);
 	return r;
+}
+
+void store_due_hold(struct store *store, const struct store_due *due, const char *why)
+{
+	sqlite3_stmt *statement = store_sql_write(store, due->shard ? SQL_HOLD_SHARD : SQL_HOLD_JOB);
+
+	if (!statement)
+		return;
+	(void)sqlite3_bind_int64(statement, 1, due->shard ? due->shard : due->job);
+	store_sql_bind_text(statement, 2, why);
+	store_sql_run(store, statement);
 }
 
 int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
@@ -451,7 +533,7 @@ int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
 
 void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
 {
-	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_ABSENT_ANEW };
+	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_ABSENT_ANEW };
 
 	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {
 		sqlite3_stmt *statement = store_sql_write(store, updates[i]);

@@ -24,14 +24,17 @@
 	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
 	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, "     \
 	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48"
-#define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted"
+#define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted, digest"
+#define STRAY_COLUMNS "provider, shard, name, file_id, bytes, sent_at, due_at, tries"
 #define FILE_LIST_WHERE                                                                            \
 	"WHERE is_deleted = 0 AND (?2 IS NULL OR purpose = ?2) AND (expires_at = 0 OR expires_at > ?4) "
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
-/* Those that wait for a person: uncertain ones, and fetched ones that nothing will wake. */
-#define SHARD_HELD "(state = 4 AND due_at = 0)"
+/* Of jobs: those that have not. */
+#define JOB_OPEN_STATES "(0, 1, 2, 3)"
+/* Those that nothing will wake but a person's word, and that are not asked about one by one. */
+#define SHARD_HELD "(due_at = 0 AND (state < 5 OR (state = 6 AND word > 0)))"
 /* States whose step moves a whole file: upload and fetch. */
 #define SHARD_TRANSFER_STATES "(0, 3)"
 
@@ -69,7 +72,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_SHARD_PROGRESS] = "SELECT ifnull(sum(remote_completed), 0), ifnull(sum(remote_failed), 0) "
 			       "FROM shard WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES,
 	[SQL_SHARD_OWNER] = "SELECT shard.id FROM shard JOIN job ON job.id = shard.job "
-			    "WHERE shard.batch_id = ?2 AND job.provider = ?1",
+			    "WHERE shard.batch_id = ?2 AND job.provider = ?1 AND shard.state <> 6",
 	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
 			   "AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
@@ -79,14 +82,21 @@ static const char *const statements[SQL_COUNT] = {
 			    "WHERE job = ?1 AND state = 5 GROUP BY model HAVING sum(input_tokens + output_tokens) > 0 "
 			    "ORDER BY model",
 	[SQL_SHARD_WAITING] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 0 AND model = ?2 "
-			      "AND url = ?3 AND attempt = ?4 AND redone <= ?5 AND due_at > ?6 AND tries = 0 "
+			      "AND url = ?3 AND attempt = ?4 AND redone <= ?5 AND due_at > ?6 AND tries = 0 AND intended_at = 0 "
 			      "ORDER BY number LIMIT 1",
 	[SQL_SHARD_BUSY]    = "SELECT count(*) FROM shard WHERE job = ?1 AND model = ?2 AND url = ?3 AND attempt <= ?4 "
 			      "AND due_at > 0 AND state NOT IN " SHARD_ENDED_STATES " AND (state <> 0 OR due_at <= ?5)",
-	[SQL_SHARD_HELD]  = "SELECT count(*) FROM shard WHERE job = ?1 AND " SHARD_HELD,
-	[SQL_SHARD_SPEAK] = "UPDATE shard SET word = ?2, due_at = ?3 WHERE job = ?1 AND " SHARD_HELD,
+	[SQL_SHARD_HELD]  = "SELECT count(*), count(*) FILTER (WHERE word = 5) FROM shard WHERE job = ?1 AND " SHARD_HELD,
+	[SQL_SHARD_SPEAK] = "UPDATE shard SET word = iif(word = 5, ?2, word), due_at = ?3, why = NULL "
+			      "WHERE job = ?1 AND " SHARD_HELD,
+	[SQL_SHARD_UNCERTAIN] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 6 "
+				"ORDER BY number LIMIT ?2",
+	[SQL_SHARD_SETTLE] = "UPDATE shard SET word = ?2, batch_id = ?3, due_at = ?4, tries = 0 "
+			     "WHERE id = ?1 AND state = 6",
+	[SQL_SHARD_KIN]    = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 7 "
+			     "AND batch_id IS NULL AND (intended_at > 0 OR absent_at < 0) ORDER BY number DESC LIMIT ?2",
 	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
-			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY number LIMIT 1",
+			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY due_at > 0, number LIMIT 1",
 	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2 "
 			     "WHERE job = ?1 AND (due_at > ?2 OR state = 6 OR "
 			     "(due_at = 0 AND state NOT IN " SHARD_ENDED_STATES "))",
@@ -96,14 +106,17 @@ static const char *const statements[SQL_COUNT] = {
 			     "AND state NOT IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
 	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
 			      "AND state IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
+	[SQL_HOLD_JOB]    = "UPDATE job SET due_at = 0, why = ?2 WHERE id = ?1",
+	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2 WHERE id = ?1",
 	[SQL_PULL_JOBS]   = "UPDATE job SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
 	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
-	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE state = 1 AND absent_at > 0",
+	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2",
+	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE state IN (0, 1) AND absent_at > 0",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1)",
 
-	[SQL_FILE_ADD]    = "INSERT INTO file (uid, purpose, name, bytes, created_at, expires_at, is_deleted) "
-			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0)",
+	[SQL_FILE_ADD]    = "INSERT INTO file (uid, purpose, name, bytes, created_at, expires_at, is_deleted, digest) "
+			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
 	[SQL_FILE_GET]    = "SELECT " FILE_COLUMNS " FROM file WHERE id = ?1",
 	[SQL_FILE_DELETE] = "UPDATE file SET is_deleted = 1 WHERE id = ?1",
 	[SQL_FILE_LIST_UP]       = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
@@ -114,6 +127,8 @@ static const char *const statements[SQL_COUNT] = {
 				   "AND uid = ?1 AND id < ?3 ORDER BY id DESC LIMIT ?5",
 	[SQL_FILE_LIST_DOWN_ALL] = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
 				   "AND id < ?3 ORDER BY id DESC LIMIT ?5",
+	[SQL_FILE_WALK]          = "SELECT " FILE_COLUMNS ", ifnull((SELECT length(bytes) FROM file_bytes "
+				   "WHERE file_bytes.file = file.id), -1) FROM file WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[SQL_FILE_REMOVE]        = "DELETE FROM file WHERE id = ?1",
 	[SQL_FILE_NEEDED]        = "SELECT 1 FROM job WHERE input_file = ?1 LIMIT 1",
 	[SQL_FILE_PUT]    = "INSERT INTO file_bytes (file, bytes) VALUES (?1, ?2)",
@@ -122,6 +137,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_RECORD_PUT]   = "INSERT INTO record (job, name, bytes) VALUES (?1, ?2, ?3) "
 			     "ON CONFLICT (job, name) DO UPDATE SET bytes = excluded.bytes",
 	[SQL_RECORD_BYTES] = "SELECT bytes FROM record WHERE job = ?1 AND name = ?2",
+	[SQL_RECORD_SIZE]  = "SELECT length(bytes) FROM record WHERE job = ?1 AND name = ?2",
 	[SQL_RECORD_REMOVE] = "DELETE FROM record WHERE job = ?1 AND name = ?2",
 	[SQL_RECORD_CLEAR] = "DELETE FROM record WHERE job = ?1",
 
@@ -148,6 +164,36 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_LIST_SEEN]         = "SELECT list_seen_at FROM provider WHERE name = ?1",
 	[SQL_LIST_NOTE_SEEN]    = "INSERT INTO provider (name, list_failed_at, list_seen_at) VALUES (?1, 0, ?2) "
 				  "ON CONFLICT (name) DO UPDATE SET list_seen_at = excluded.list_seen_at",
+
+	[SQL_RESTORED_SHARDS]  = "UPDATE shard SET absent_at = 0, intended_at = "
+				 "CASE WHEN intended_at BETWEEN 1 AND ?1 THEN intended_at ELSE ?1 END "
+				 "WHERE state IN (0, 1)",
+	/* What SQLite itself keeps of AUTOINCREMENT; a table that never had a row has none there. */
+	[SQL_RESTORED_NUMBERS] = "UPDATE sqlite_sequence SET seq = seq + ?1 WHERE name IN ('job', 'file')",
+	[SQL_RESTORED_FIRST_NUMBERS] = "INSERT INTO sqlite_sequence (name, seq) SELECT column1, ?1 "
+				       "FROM (VALUES ('job'), ('file')) "
+				       "WHERE column1 NOT IN (SELECT name FROM sqlite_sequence)",
+	[SQL_RESTORED_EVENTS]  = "INSERT INTO event (job, shard, at, type, level, message, is_last) "
+				 "SELECT id, 0, ?1, 'job.note', 'warning', ?2, 0 FROM job "
+				 "WHERE state IN " JOB_OPEN_STATES " ORDER BY id",
+
+	[SQL_DEATH_ADD]    = "INSERT INTO death (job, shard, step, count) SELECT id, ?2, ?3, 1 FROM job WHERE id = ?1 "
+			     "ON CONFLICT (job, shard, step) DO UPDATE SET count = count + 1",
+	[SQL_DEATH_COUNT]  = "SELECT count FROM death WHERE job = ?1 AND shard = ?2 AND step = ?3",
+	[SQL_DEATH_TOTAL]  = "SELECT count(*) FROM death",
+	[SQL_DEATH_FORGET] = "DELETE FROM death WHERE job = ?1 AND (?2 < 0 OR shard = ?2)",
+
+	[SQL_STRAY_ADD]    = "INSERT INTO stray (" STRAY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[SQL_STRAY_SAVE]   = "UPDATE stray SET due_at = ?2, tries = ?3 WHERE id = ?1",
+	[SQL_STRAY_REMOVE] = "DELETE FROM stray WHERE id = ?1",
+	[SQL_STRAY_NAMED]  = "SELECT 1 FROM stray WHERE shard = ?1 AND file_id IS NULL",
+	[SQL_STRAY_FORGET] = "DELETE FROM stray WHERE shard = ?1 AND file_id IS NULL",
+	[SQL_STRAY_DUE]    = "SELECT id, EXISTS (SELECT 1 FROM shard WHERE shard.id = stray.shard "
+			     "AND state NOT IN " SHARD_ENDED_STATES "), " STRAY_COLUMNS " FROM stray "
+			     "WHERE due_at <= ?3 AND provider = ?1 AND (file_id IS NULL) = ?2 ORDER BY due_at LIMIT ?4",
+	[SQL_STRAY_NEXT_DUE] = "SELECT min(due_at) FROM stray WHERE due_at > ?1",
+	/* A shard that was dropped needs none: its rows, and its file where that is used further, are another's. */
+	[SQL_STRAY_USED]   = "SELECT 1 FROM shard WHERE provider_file = ?1 AND state <> 7 LIMIT 1",
 };
 
 static const char *const migrations[] = {
@@ -251,7 +297,9 @@ static const char *const migrations[] = {
 	"  id INTEGER PRIMARY KEY AUTOINCREMENT, provider TEXT NOT NULL, shard INTEGER NOT NULL, name TEXT NOT NULL,"
 	"  file_id TEXT, bytes INTEGER NOT NULL, sent_at INTEGER NOT NULL, due_at INTEGER NOT NULL,"
 	"  tries INTEGER NOT NULL) STRICT;"
-	"CREATE INDEX stray_due ON stray (due_at);",
+	"CREATE INDEX stray_due ON stray (due_at);"
+	"CREATE INDEX stray_shard ON stray (shard);"
+	"CREATE INDEX shard_file ON shard (provider_file) WHERE provider_file IS NOT NULL;",
 };
 /* clang-format on */
 

@@ -41,13 +41,19 @@ enum sql {
 	SQL_SHARD_BUSY,
 	SQL_SHARD_HELD,
 	SQL_SHARD_SPEAK,
+	SQL_SHARD_UNCERTAIN,
+	SQL_SHARD_SETTLE,
+	SQL_SHARD_KIN,
 	SQL_SHARD_REASON,
 	SQL_SHARD_POKE,
 	SQL_DUE,
 	SQL_DUE_TRANSFERS,
 	SQL_NEXT_DUE,
+	SQL_HOLD_JOB,
+	SQL_HOLD_SHARD,
 	SQL_PULL_JOBS,
 	SQL_PULL_SHARDS,
+	SQL_PULL_STRAYS,
 	SQL_ABSENT_ANEW,
 	SQL_FILE_ADD,
 	SQL_FILE_GET,
@@ -56,12 +62,14 @@ enum sql {
 	SQL_FILE_LIST_UP_ALL,
 	SQL_FILE_LIST_DOWN,
 	SQL_FILE_LIST_DOWN_ALL,
+	SQL_FILE_WALK,
 	SQL_FILE_REMOVE,
 	SQL_FILE_NEEDED,
 	SQL_FILE_PUT,
 	SQL_FILE_BYTES,
 	SQL_RECORD_PUT,
 	SQL_RECORD_BYTES,
+	SQL_RECORD_SIZE,
 	SQL_RECORD_REMOVE,
 	SQL_RECORD_CLEAR,
 	SQL_EVENT_ADD,
@@ -78,6 +86,22 @@ enum sql {
 	SQL_LIST_NOTE_FAILURE,
 	SQL_LIST_SEEN,
 	SQL_LIST_NOTE_SEEN,
+	SQL_RESTORED_SHARDS,
+	SQL_RESTORED_NUMBERS,
+	SQL_RESTORED_FIRST_NUMBERS,
+	SQL_RESTORED_EVENTS,
+	SQL_DEATH_ADD,
+	SQL_DEATH_COUNT,
+	SQL_DEATH_TOTAL,
+	SQL_DEATH_FORGET,
+	SQL_STRAY_ADD,
+	SQL_STRAY_SAVE,
+	SQL_STRAY_REMOVE,
+	SQL_STRAY_NAMED,
+	SQL_STRAY_FORGET,
+	SQL_STRAY_DUE,
+	SQL_STRAY_NEXT_DUE,
+	SQL_STRAY_USED,
 	SQL_COUNT,
 };
 
@@ -103,11 +127,23 @@ struct store {
 	size_t waiter_count;
 	size_t waiter_room;
 	uint64_t id_key;
+	int mark_fd; /* store_mark.c; -1: none */
+	int log_fd;
 };
+
+/* Begins to mark how far the log has come, after each commit; and the end of that, before the database is closed. */
+void store_mark_open(struct store *store, const char *path);
+void store_mark_close(struct store *store);
 
 /* The negative errno for an SQLite result code. */
 int store_sql_errno(int code);
 
+/* Spoils the turn, with what an SQLite result code means; the first one counts. */
+void store_sql_spoil(struct store *store, int code);
+/* Runs statements without a value, of any number. */
+int store_sql_execute(struct store *store, const char *sql, struct error *err);
+/* A pragma that answers with one number. */
+int store_sql_pragma(struct store *store, const char *sql, int64_t *ret_number, struct error *err);
 /* A statement ready to bind, prepared once; NULL when even that failed (then the turn is spoiled). */
 sqlite3_stmt *store_sql(struct store *store, enum sql which);
 /* The same for one that writes: opens the turn's transaction first. NULL when the turn is spoiled. */
@@ -118,7 +154,9 @@ void store_sql_run(struct store *store, sqlite3_stmt *statement);
 int store_sql_step(struct store *store, sqlite3_stmt *statement);
 /* Binds a text, or NULL. It must live until the statement ran. */
 void store_sql_bind_text(sqlite3_stmt *statement, int index, const char *text);
-/* A copy of a column's text, NULL for NULL. The caller frees. */
+/* A column's text, NULL for NULL; it lives until the statement goes on. */
+const char *store_sql_peek(sqlite3_stmt *statement, int column);
+/* A copy of it. The caller frees. */
 char *store_sql_text_of(sqlite3_stmt *statement, int column);
 /* A copy of a column's bytes, terminated. */
 char *store_sql_bytes_of(sqlite3_stmt *statement, int column, size_t *ret_size);

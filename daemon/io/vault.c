@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,14 +13,23 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/hash.h"
 #include "daemon/base/log.h"
 #include "daemon/io/spool.h"
 #include "daemon/io/store.h"
+
+/* Of what was put off: a file is gone in microseconds, a large one may take a millisecond. */
+#define REMOVALS_A_TURN 16
+
+struct removal;
 
 struct vault {
 	struct store *store;
 	struct spool *spool;
 	size_t in_memory; /* bytes of all writers together */
+	unsigned holds;
+	struct removal *removals; /* that were put off */
+	bool is_tidying;	  /* some of those wait for the end of the turn */
 };
 
 struct vault_writer {
@@ -27,6 +37,7 @@ struct vault_writer {
 	size_t limit;
 	struct buffer memory;
 	struct spool_draft *draft; /* NULL while the bytes are few */
+	struct hash_digest *digest; /* of what the draft has; NULL while there is none */
 };
 
 /* Random access alone: bytes as a reader has them, data or fd. */
@@ -46,24 +57,75 @@ static int spill(struct vault_writer *writer, struct error *err)
 
 	if (!r)
 		r = spool_draft_write(writer->draft, writer->memory.data, writer->memory.size, err);
-	if (!r)
-		forget_memory(writer);
-	return r;
+	if (r)
+		return r;
+	writer->digest = hash_digest_new();
+	hash_digest_add(writer->digest, writer->memory.data, writer->memory.size);
+	forget_memory(writer);
+	return 0;
 }
 
-/* The bytes of a file whose row is gone once the turn is committed. */
+/* The bytes of a file, or of a job, whose row is gone once the turn is committed. */
 struct removal {
-	struct spool *spool;
-	int64_t file;
+	struct vault *vault;
+	struct removal *next;
+	int64_t number;
+	bool is_job;
 };
+
+static void remove_now(struct removal *removal)
+{
+	auto_free char *place = spool_file_place(removal->number);
+
+	if (removal->is_job)
+		spool_remove_job(removal->vault->spool, removal->number);
+	else
+		(void)spool_remove(removal->vault->spool, place);
+	free(removal);
+}
 
 static void remove_bytes(int result, void *context)
 {
-	auto_free struct removal *removal = context;
-	auto_free char *place = spool_file_place(removal->file);
+	struct removal *removal = context;
+	struct vault *vault = removal->vault;
 
-	if (result == 0)
-		(void)spool_remove(removal->spool, place);
+	if (result) {
+		free(removal);
+	} else if (vault->holds) {
+		removal->next = vault->removals;
+		vault->removals = removal;
+	} else {
+		remove_now(removal);
+	}
+}
+
+static void remove_later(struct vault *vault, int64_t number, bool is_job)
+{
+	struct removal *removal = xcalloc(1, sizeof(*removal));
+
+	*removal = (struct removal){ .vault = vault, .number = number, .is_job = is_job };
+	store_after_commit(vault->store, remove_bytes, removal);
+}
+
+/* Some of what was put off, and the rest after this turn and those that follow: a long list must not hold up the loop. */
+static void tidy(int result, void *context)
+{
+	struct vault *vault = context;
+
+	(void)result;
+	vault->is_tidying = false;
+	if (vault->holds)
+		return;
+	for (int i = 0; i < REMOVALS_A_TURN && vault->removals; i++) {
+		struct removal *removal = vault->removals;
+
+		vault->removals = removal->next;
+		remove_now(removal);
+	}
+	if (vault->removals) {
+		vault->is_tidying = true;
+		store_after_commit(vault->store, tidy, vault);
+	}
 }
 
 struct sweep {
@@ -106,8 +168,22 @@ struct vault *vault_new(struct store *store, struct spool *spool)
 	return vault;
 }
 
+const char *vault_folder(const struct vault *vault)
+{
+	return spool_folder(vault->spool);
+}
+
 void vault_free(struct vault *vault)
 {
+	struct removal *removal;
+
+	if (!vault)
+		return;
+	/* The next start removes what these are about. */
+	while ((removal = vault->removals)) {
+		vault->removals = removal->next;
+		free(removal);
+	}
 	free(vault);
 }
 
@@ -136,7 +212,14 @@ int vault_write(struct vault_writer *writer, const void *bytes, size_t size, str
 		if (r)
 			return r;
 	}
+	hash_digest_add(writer->digest, bytes, size);
 	return spool_draft_write(writer->draft, bytes, size, err);
+}
+
+uint64_t vault_writer_digest(const struct vault_writer *writer)
+{
+	return writer->digest ? hash_digest_value(writer->digest) :
+				hash_digest(writer->memory.data, writer->memory.size);
 }
 
 int64_t vault_writer_size(const struct vault_writer *writer)
@@ -150,6 +233,7 @@ void vault_writer_free(struct vault_writer *writer)
 		return;
 	forget_memory(writer);
 	spool_draft_discard(writer->draft);
+	hash_digest_free(writer->digest);
 	free(writer);
 }
 
@@ -337,21 +421,31 @@ void vault_scratch_free(struct vault_scratch *scratch)
 
 void vault_delete_file(struct vault *vault, int64_t file)
 {
-	struct removal *removal;
-
 	store_file_delete(vault->store, file);
 	if (store_file_is_needed(vault->store, file))
 		return;
 	store_file_remove(vault->store, file);
-	removal = xcalloc(1, sizeof(*removal));
-	*removal = (struct removal){ .spool = vault->spool, .file = file };
-	store_after_commit(vault->store, remove_bytes, removal);
+	remove_later(vault, file, false);
 }
 
 void vault_remove_job(struct vault *vault, int64_t job)
 {
 	store_record_clear(vault->store, job);
-	spool_remove_job(vault->spool, job);
+	remove_later(vault, job, true);
+}
+
+void vault_hold(struct vault *vault)
+{
+	vault->holds++;
+}
+
+void vault_let_go(struct vault *vault)
+{
+	assert(vault->holds);
+	if (!--vault->holds && vault->removals && !vault->is_tidying) {
+		vault->is_tidying = true;
+		store_after_commit(vault->store, tidy, vault);
+	}
 }
 
 int vault_sweep(struct vault *vault, struct error *err)

@@ -2,6 +2,8 @@
  * Bytes that are kept, wherever they live: small ones in the store itself, so that a thousand small jobs cost one flush a turn, large
  * ones in a file of the spool. Whoever writes or reads them does not see the difference.
  *
+ * Over a store and a spool that were opened to read, all that reads works.
+ *
  * What vault_keep_* wrote counts once this turn is committed: a file is in its place before that, and stays unknown
  * until the row that names it is there.
  */
@@ -26,12 +28,16 @@ struct vault_writer;
 /* store and spool must outlive it. */
 struct vault *vault_new(struct store *store, struct spool *spool);
 void vault_free(struct vault *vault);
+/* The state folder that it keeps them in. */
+const char *vault_folder(const struct vault *vault);
 
 /* Begins to write; limit is VAULT_FILE_LIMIT or VAULT_RECORD_LIMIT. */
 struct vault_writer *vault_writer_new(struct vault *vault, size_t limit);
 /* Appends. An error (-ENOSPC, -EIO, ...) makes the writer good for vault_writer_free alone. */
 int vault_write(struct vault_writer *writer, const void *bytes, size_t size, struct error *err);
 int64_t vault_writer_size(const struct vault_writer *writer);
+/* hash_digest of what was written: for the row of the file that it becomes. */
+uint64_t vault_writer_digest(const struct vault_writer *writer);
 /* Drops what was not kept. NULL is fine. */
 void vault_writer_free(struct vault_writer *writer);
 
@@ -86,5 +92,12 @@ void vault_delete_file(struct vault *vault, int64_t file);
 
 /* Removes a job's records and downloads, in the store and in the spool. */
 void vault_remove_job(struct vault *vault, int64_t job);
+
+/*
+ * Puts off the removal of files in the spool, for a copy of a moment that knew them, until it was let go as often as held. A daemon that
+ * dies meanwhile removes them at its next start.
+ */
+void vault_hold(struct vault *vault);
+void vault_let_go(struct vault *vault);
 
 #endif

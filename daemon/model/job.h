@@ -142,6 +142,7 @@ enum shard_word {
 	SHARD_WORD_ACCEPT = 2, /* go on without them */
 	SHARD_WORD_BATCH = 3,  /* of an uncertain shard: batch_id is its batch */
 	SHARD_WORD_NO_BATCH = 4, /* of an uncertain shard: the provider has none of it */
+	SHARD_WORD_ASKED = 5,	 /* none yet: a fetched shard waits for one of the first two */
 };
 
 struct shard {

@@ -71,3 +71,27 @@ int record_verify(enum record_kind kind, const void *record)
 	memcpy(&check, (const char *)record + layouts[kind].check_at, sizeof(check));
 	return check == hash_check(record, layouts[kind].check_at) ? 0 : -EUCLEAN;
 }
+
+uint16_t record_row_check(uint64_t digest)
+{
+	uint16_t check = (uint16_t)digest;
+
+	return check ? check : 1;
+}
+
+uint32_t record_answer_check(uint64_t digest)
+{
+	uint32_t check = (uint32_t)digest;
+
+	return check ? check : 1;
+}
+
+bool record_row_fits(const struct record_row *row, uint64_t digest)
+{
+	return !row->line_check || row->line_check == record_row_check(digest);
+}
+
+bool record_answer_fits(uint32_t line_check, uint64_t digest)
+{
+	return !line_check || line_check == record_answer_check(digest);
+}

@@ -9,6 +9,7 @@
 #ifndef BATCHD_MODEL_RECORD_H
 #define BATCHD_MODEL_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,7 +36,7 @@ struct record_row {
 	uint16_t url_length;
 	uint16_t model_length;
 	uint16_t group; /* number of its (model, url) within the job, from 0 */
-	uint16_t line_check; /* of the line's bytes; 0: none was kept */
+	uint16_t line_check; /* record_row_check of the line's bytes; 0: none was kept */
 	uint32_t check;
 };
 
@@ -69,7 +70,7 @@ struct record_outcome {
 	uint8_t attempts; /* made for this request, this one included */
 	uint8_t zero[3];
 	uint32_t check;
-	uint32_t line_check; /* of the answer line's bytes, beyond the record's own check; 0: none was kept */
+	uint32_t line_check; /* record_answer_check of the line's bytes, beyond the record's own check; 0: none was kept */
 };
 
 /* Bytes of one record of a kind. */
@@ -83,5 +84,15 @@ int record_header_check(enum record_kind kind, const uint8_t *header);
 /* Fills in a record's check, and tests it: 0 or -EUCLEAN. record is one of the structs above, of kind. */
 void record_seal(enum record_kind kind, void *record);
 int record_verify(enum record_kind kind, const void *record);
+
+/*
+ * The checks of a line, of its bytes' hash_digest; never 0. By them it is known whether what stands there now is what
+ * the record was made of.
+ */
+uint16_t record_row_check(uint64_t digest);
+uint32_t record_answer_check(uint64_t digest);
+/* Whether a line with this digest is the one of the record; of a record that kept no check any is. */
+bool record_row_fits(const struct record_row *row, uint64_t digest);
+bool record_answer_fits(uint32_t line_check, uint64_t digest);
 
 #endif

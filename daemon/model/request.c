@@ -81,19 +81,6 @@ struct reading {
 	size_t inside; /* behind the first brace */
 };
 
-static __attribute__((cold, format(printf, 4, 5))) int
-flaw_set(struct request_flaw *flaw, const char *code, const char *param, const char *format, ...)
-{
-	va_list arguments;
-
-	flaw->code = code;
-	flaw->param = param;
-	va_start(arguments, format);
-	(void)vsnprintf(flaw->message, sizeof(flaw->message), format, arguments);
-	va_end(arguments);
-	return -EBADMSG;
-}
-
 /* The beginning of what the user wrote, escapes as they are, and nothing but printable ASCII. */
 static const char *quote(const char *line, struct scan_span span, char *out)
 {
@@ -196,9 +183,9 @@ static int refuse_json(const struct scan *scan, struct request_flaw *flaw)
 	static const char sentence[] = "This line is not parseable as valid JSON.";
 
 	if (scan->at == scan->size && scan->depth == 0)
-		return flaw_set(flaw, "invalid_json_line", NULL, "%s It is blank.", sentence);
-	return flaw_set(flaw, "invalid_json_line", NULL, "%s There is %s at column %zu.", sentence,
-			scan->problem, scan->at + 1);
+		return request_refuse(flaw, "invalid_json_line", NULL, "%s It is blank.", sentence);
+	return request_refuse(flaw, "invalid_json_line", NULL, "%s There is %s at column %zu.",
+			      sentence, scan->problem, scan->at + 1);
 }
 
 /* What can be wrong with any field. */
@@ -206,26 +193,26 @@ static int judge_field(const struct rule *rule, const struct found *found,
 		       struct request_flaw *flaw)
 {
 	if (found->times > 1)
-		return flaw_set(flaw, "duplicate_parameter", rule->param,
-				"The parameter '%s' is given more than once.", rule->name);
+		return request_refuse(flaw, "duplicate_parameter", rule->param,
+				      "The parameter '%s' is given more than once.", rule->name);
 	if (!found->times && !rule->is_required)
 		return 0;
 	if (!found->times)
-		return flaw_set(flaw, "missing_required_parameter", rule->param,
-				"Missing required parameter: '%s'.", rule->name);
+		return request_refuse(flaw, "missing_required_parameter", rule->param,
+				      "Missing required parameter: '%s'.", rule->name);
 	if (!(rule->kinds & 1u << found->kind))
-		return flaw_set(flaw, "invalid_type", rule->param,
-				"Invalid type for '%s': expected %s, but got %s instead.",
-				rule->name, rule->expected, kind_names[found->kind]);
+		return request_refuse(flaw, "invalid_type", rule->param,
+				      "Invalid type for '%s': expected %s, but got %s instead.",
+				      rule->name, rule->expected, kind_names[found->kind]);
 	if (rule->longest == SIZE_MAX)
 		return 0;
 	if (!found->span.size)
-		return flaw_set(flaw, "invalid_value", rule->param,
-				"Invalid '%s': it must not be empty.", rule->name);
+		return request_refuse(flaw, "invalid_value", rule->param,
+				      "Invalid '%s': it must not be empty.", rule->name);
 	if (found->span.size > rule->longest)
-		return flaw_set(flaw, "invalid_value", rule->param,
-				"Invalid '%s': it has %zu bytes, and the longest allowed has %zu.",
-				rule->name, found->span.size, rule->longest);
+		return request_refuse(flaw, "invalid_value", rule->param,
+				      "Invalid '%s': it has %zu bytes, and the longest allowed has %zu.",
+				      rule->name, found->span.size, rule->longest);
 	return 0;
 }
 
@@ -246,9 +233,9 @@ static int judge_method(const struct reading *reading, struct request_flaw *flaw
 
 	if (scan_text_is(reading->line, method, "POST"))
 		return 0;
-	return flaw_set(flaw, "invalid_method", rules[METHOD].param,
-			"The method '%s' is not supported by the Batch API, only POST is.",
-			quote(reading->line, method, quoted));
+	return request_refuse(flaw, "invalid_method", rules[METHOD].param,
+			      "The method '%s' is not supported by the Batch API, only POST is.",
+			      quote(reading->line, method, quoted));
 }
 
 /* The url stands somewhere in text. What is sent there must not be a stream. */
@@ -260,13 +247,13 @@ static int judge_url(const struct reading *reading, const char *text, struct sca
 	size_t endpoint = endpoint_of(text, url);
 
 	if (endpoint == ARRAY_SIZE(endpoints))
-		return flaw_set(flaw, "url_not_found", rules[URL].param,
-				"The provided url '%s' is not supported by the Batch API.",
-				quote(text, url, quoted));
+		return request_refuse(flaw, "url_not_found", rules[URL].param,
+				      "The provided url '%s' is not supported by the Batch API.",
+				      quote(text, url, quoted));
 	if (stream->times && stream->kind == SCAN_TRUE)
-		return flaw_set(flaw, "streaming_unsupported", rules[STREAM].param,
-				"%s: Streaming is not supported in the Batch API.",
-				endpoints[endpoint].title);
+		return request_refuse(flaw, "streaming_unsupported", rules[STREAM].param,
+				      "%s: Streaming is not supported in the Batch API.",
+				      endpoints[endpoint].title);
 	return 0;
 }
 
@@ -295,9 +282,9 @@ static struct request request_of(const struct reading *reading)
 static int begin(struct reading *reading, const char *line, size_t size, struct request_flaw *flaw)
 {
 	if (size > REQUEST_MAX_LINE)
-		return flaw_set(flaw, "invalid_value", NULL,
-				"The line has %zu bytes, and the longest allowed has %u.", size,
-				REQUEST_MAX_LINE);
+		return request_refuse(flaw, "invalid_value", NULL,
+				      "The line has %zu bytes, and the longest allowed has %u.",
+				      size, REQUEST_MAX_LINE);
 	*reading = (struct reading){.line = line};
 	scan_init(&reading->scan, line, size);
 	return 0;
@@ -324,6 +311,18 @@ static int parse(const char *line, size_t size, const struct rule *id_rule,
 	return 0;
 }
 
+int request_refuse(struct request_flaw *flaw, const char *code, const char *param, const char *format, ...)
+{
+	va_list arguments;
+
+	flaw->code = code;
+	flaw->param = param;
+	va_start(arguments, format);
+	(void)vsnprintf(flaw->message, sizeof(flaw->message), format, arguments);
+	va_end(arguments);
+	return -EBADMSG;
+}
+
 int request_parse(const char *line, size_t size, struct request *ret_request,
 		  struct request_flaw *ret_flaw)
 {
@@ -347,8 +346,8 @@ int request_parse_body(const char *line, size_t size, const char *url, bool has_
 	if (read_body(&reading, &reading.found[BODY]) || scan_end(&reading.scan))
 		return refuse_json(&reading.scan, ret_flaw);
 	if (!has_members(&reading))
-		return flaw_set(ret_flaw, "invalid_value", rules[BODY].param,
-				"Invalid 'body': it must not be empty.");
+		return request_refuse(ret_flaw, "invalid_value", rules[BODY].param,
+				      "Invalid 'body': it must not be empty.");
 	if (judge_field(model_rule, &reading.found[MODEL], ret_flaw))
 		return -EBADMSG;
 	for (enum field field = STREAM; field < FIELDS; field++)

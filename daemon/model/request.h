@@ -75,6 +75,10 @@ int request_parse_body(const char *line, size_t size, const char *url, bool has_
  */
 int request_find_id(const char *line, size_t size, struct scan_span *ret_id);
 
+/* Fills in a flaw; returns -EBADMSG, so that a refusal is one statement. The message is cut where it is too long. */
+int request_refuse(struct request_flaw *flaw, const char *code, const char *param, const char *format, ...)
+	__attribute__((cold, format(printf, 4, 5)));
+
 /* The endpoints of createBatch (official document): responses, chat/completions, embeddings, completions,
    moderations, images/generations, images/edits, videos, each with /v1/ before it. */
 int request_url_is_known(const char *url, size_t size);

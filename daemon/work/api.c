@@ -9,14 +9,16 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/io/config.h"
 #include "daemon/io/http.h"
+#include "daemon/io/note.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/api_words.h"
 
-#define ALL_CALLS 255
+#define ALL_CALLS 511
+#define BOTH_LISTS (API_LIST | API_FILES)
 #define BOTH_CONTENTS (API_CONTENT | API_CONTENT_REST)
 #define MAX_REDIRECTS 3
-#define MAX_LIST_BODY (16 << 20) /* a page of 100 batches with their errors */
+#define MAX_LIST_BODY (16 << 20) /* a page of 100 batches with their errors, or of all files where the limit is not heeded */
 
 struct api {
 	struct http *http;
@@ -24,6 +26,7 @@ struct api {
 	char *headers[4]; /* "Name: value"; NULL at the end */
 	int64_t (*now)(void *context);
 	void *context;
+	struct note *note;
 };
 
 struct api_request {
@@ -36,6 +39,7 @@ struct api_request {
 	api_on_data *on_data;
 	api_on_done *on_done;
 	void *context;
+	struct note_entry doer; /* whose step it was begun in */
 };
 
 /* Codes of the table that stand for all the words that mean them. */
@@ -63,6 +67,9 @@ static const struct {
 	{ API_CONTENT_REST, HTTP_ANSWERED, 206, 206, NULL, API_OK },
 	{ BOTH_CONTENTS, HTTP_ANSWERED, 201, 299, NULL, API_AGAIN }, /* accepted, or a part: not the file */
 	{ ALL_CALLS,  HTTP_ANSWERED, 200, 299, NULL, API_OK    },
+	{ API_CREATE, HTTP_ANSWERED, 300, 300, NULL, API_DOUBT },
+	{ API_CREATE, HTTP_ANSWERED, 302, 306, NULL, API_DOUBT }, /* "done, see there" */
+	{ API_CREATE, HTTP_ANSWERED, 309, 399, NULL, API_DOUBT },
 	{ ALL_CALLS,  HTTP_ANSWERED, 300, 399, NULL, API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "insufficient_quota",                  API_PAUSE },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, "billing_hard_limit_reached",          API_PAUSE },
@@ -82,12 +89,16 @@ static const struct {
 	{ API_CREATE, HTTP_ANSWERED, 408, 409, NULL, API_DOUBT },
 	{ API_CREATE, HTTP_ANSWERED, 500, 599, NULL, API_DOUBT },
 	{ API_UPLOAD, HTTP_ANSWERED, 404, 405, NULL, API_PAUSE }, /* base_url leads elsewhere */
-	{ API_LIST,   HTTP_ANSWERED, 404, 405, NULL, API_REFUSED },
+	{ BOTH_LISTS, HTTP_ANSWERED, 404, 405, NULL, API_REFUSED },
+	{ API_FILES | API_DELETE, HTTP_ANSWERED, 501, 501, NULL, API_REFUSED }, /* it has no such call */
 	{ ALL_CALLS,  HTTP_ANSWERED, 404, 404, NULL, API_GONE  },
 	{ ALL_CALLS,  HTTP_ANSWERED, 410, 410, NULL, API_GONE  },
 	{ API_CANCEL, HTTP_ANSWERED, 409, 409, NULL, API_REFUSED }, /* it has ended */
+	{ API_DELETE, HTTP_ANSWERED, 409, 409, NULL, API_REFUSED }, /* it is in use */
 	{ ALL_CALLS,  HTTP_ANSWERED, 408, 409, NULL, API_AGAIN },
 	{ ALL_CALLS,  HTTP_ANSWERED, 425, 425, NULL, API_AGAIN },
+	{ API_CREATE, HTTP_ANSWERED, 499, 499, NULL, API_DOUBT }, /* some gateway gave up on the provider, which may have gone on */
+	{ ALL_CALLS,  HTTP_ANSWERED, 499, 499, NULL, API_AGAIN },
 	{ API_CONTENT_REST, HTTP_ANSWERED, 416, 416, NULL, API_AGAIN }, /* then from the start */
 	{ ALL_CALLS,  HTTP_ANSWERED, 429, 429, NULL, API_AGAIN },
 	{ ALL_CALLS,  HTTP_ANSWERED, 400, 499, NULL, API_REFUSED },
@@ -131,6 +142,7 @@ static bool body_is_right(enum api_call call, const struct http_response *respon
 		api_batch_release(&batch);
 		break;
 	case API_LIST:
+	case API_FILES:
 	case API_CANCEL:
 	case API_CONTENT:
 	case API_CONTENT_REST:
@@ -223,27 +235,35 @@ static int on_http_data(const struct http_response *response, const char *bytes,
 			void *context)
 {
 	struct api_request *request = context;
+	struct note *note = request->api->note;
+	int r;
 
-	return request->on_data(response, bytes, size, request->context);
+	note_enter_again(note, &request->doer);
+	r = request->on_data(response, bytes, size, request->context);
+	note_leave(note);
+	return r;
 }
 
 static void on_http_done(const struct http_response *response, void *context)
 {
 	struct api_request *request = context;
+	struct note *note = request->api->note;
 	struct http_request next;
 	bool is_moved = response->transport == HTTP_ANSWERED && response->status >= 300 &&
 			response->status < 400 && response->location;
 
 	request->http = NULL;
+	note_enter_again(note, &request->doer);
 	if (!(request->call & BOTH_CONTENTS) || !is_moved || request->redirects >= MAX_REDIRECTS) {
 		finish(request, response);
-		return;
+	} else {
+		/* Another host must not see the key, so it gets no header of ours at all. */
+		request->redirects++;
+		next = prepare_content(request, request->api, response->location);
+		next.headers = NULL;
+		request->http = http_start(request->api->http, &next, on_http_data, on_http_done, request);
 	}
-	/* Another host must not see the key, so it gets no header of ours at all. */
-	request->redirects++;
-	next = prepare_content(request, request->api, response->location);
-	next.headers = NULL;
-	request->http = http_start(request->api->http, &next, on_http_data, on_http_done, request);
+	note_leave(note);
 }
 
 static struct api_request *request_new(struct api *api, enum api_call call, api_on_data *on_data,
@@ -256,6 +276,7 @@ static struct api_request *request_new(struct api *api, enum api_call call, api_
 	request->on_data = on_data;
 	request->on_done = on_done;
 	request->context = context;
+	request->doer = note_current(api->note);
 	return request;
 }
 
@@ -276,7 +297,7 @@ static struct api_request *start_simple(struct api *api, enum api_call call, con
 	struct http_request what = prepare(api, method, url);
 
 	free(path);
-	if (call == API_LIST || call == API_RETRIEVE)
+	if ((call & BOTH_LISTS) || call == API_RETRIEVE)
 		what.max_body = MAX_LIST_BODY;
 	return start(api, call, &what, on_done, context);
 }
@@ -311,6 +332,11 @@ void api_free(struct api *api)
 	free(api);
 }
 
+void api_set_note(struct api *api, struct note *note)
+{
+	api->note = note;
+}
+
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,
 			       api_on_done *on_done, void *context)
 {
@@ -337,10 +363,13 @@ struct api_request *api_create(struct api *api, const char *file_id, const char 
 {
 	auto_free char *url = xasprintf("%s/batches", api->config->base_url);
 	struct http_request what = prepare(api, "POST", url);
-	struct json_object *body = json_object_new_object();
-	struct json_object *metadata = json_object_new_object();
+	struct json_object *body, *metadata;
 	struct api_request *request;
 
+	/* A create that lacks a member would be refused, and its requests with it. */
+	alloc_watch();
+	body = json_object_new_object();
+	metadata = json_object_new_object();
 	json_object_object_add(body, "input_file_id", json_object_new_string(file_id));
 	json_object_object_add(body, "endpoint", json_object_new_string(endpoint));
 	json_object_object_add(body, "completion_window", json_object_new_string(window));
@@ -348,6 +377,7 @@ struct api_request *api_create(struct api *api, const char *file_id, const char 
 	json_object_object_add(body, "metadata", metadata);
 	what.body = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
 								 JSON_C_TO_STRING_NOSLASHESCAPE);
+	alloc_check();
 	what.body_size = strlen(what.body);
 	request = start(api, API_CREATE, &what, on_done, context);
 	json_object_put(body);
@@ -377,6 +407,14 @@ struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_don
 
 	return start_simple(api, API_CANCEL, "POST", xasprintf("/batches/%s/cancel", id), on_done,
 			    context);
+}
+
+struct api_request *api_list_files(struct api *api, const char *after, api_on_done *on_done, void *context)
+{
+	auto_free char *id = after ? http_escape(after) : NULL;
+	char *path = xasprintf("/files?purpose=batch&order=desc&limit=100%s%s", id ? "&after=" : "", id ? id : "");
+
+	return start_simple(api, API_FILES, "GET", path, on_done, context);
 }
 
 struct api_request *api_delete(struct api *api, const char *file_id, api_on_done *on_done, void *context)

@@ -15,6 +15,7 @@ struct error;
 struct http;
 struct http_response;
 struct http_source;
+struct note;
 
 enum api_call {
 	API_UPLOAD = 1,
@@ -25,6 +26,7 @@ enum api_call {
 	API_CONTENT = 32,
 	API_DELETE = 64,
 	API_CONTENT_REST = 128, /* content, from a byte on */
+	API_FILES = 256,
 };
 
 enum api_verdict {
@@ -63,6 +65,11 @@ struct api *api_new(struct http *http, const struct config_provider *config, con
 		    int64_t (*now)(void *context), void *context);
 /* Calls under way must have ended or been aborted. NULL is fine. */
 void api_free(struct api *api);
+/*
+ * Whose step a call was begun in, says the note, it is in the middle of while the call's answer is taken: that stands there meanwhile.
+ * NULL: no longer.
+ */
+void api_set_note(struct api *api, struct note *note);
 
 /* POST /files as purpose=batch, name ends in .jsonl; source lives until the end. */
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,
@@ -70,10 +77,12 @@ struct api_request *api_upload(struct api *api, const char *name, const struct h
 /* POST /batches. The marker goes out in metadata; the user's metadata stays here. */
 struct api_request *api_create(struct api *api, const char *file_id, const char *endpoint, const char *window,
 			       const char *marker, api_on_done *on_done, void *context);
-/* GET /batches/{id}; GET /batches?limit=100&after=; POST /batches/{id}/cancel; DELETE /files/{id} */
+/* GET /batches/{id}; GET /batches?limit=100&after=; POST /batches/{id}/cancel */
 struct api_request *api_retrieve(struct api *api, const char *batch_id, api_on_done *on_done, void *context);
 struct api_request *api_list(struct api *api, const char *after, api_on_done *on_done, void *context);
 struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_done *on_done, void *context);
+/* GET /files?purpose=batch&order=desc&limit=100&after= : newest first, where the server heeds all of it; DELETE /files/{id} */
+struct api_request *api_list_files(struct api *api, const char *after, api_on_done *on_done, void *context);
 struct api_request *api_delete(struct api *api, const char *file_id, api_on_done *on_done, void *context);
 /*
  * GET /files/{id}/content. Follows up to three redirects, without the key (content alone may be elsewhere). from > 0: the rest from that

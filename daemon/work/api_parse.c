@@ -17,7 +17,7 @@
 
 #define MAX_DEPTH 64
 #define MAX_TREE ((size_t)1 << 20)   /* of a text of which a tree is made */
-#define MAX_GIST ((size_t)128 << 10) /* of a batch's members of interest: metadata of 16 texts is some 60 kB at most */
+#define MAX_GIST ((size_t)128 << 10) /* of the members of interest: metadata of 16 texts is some 60 kB at most */
 
 static inline void cleanup_json(struct json_object **object)
 {
@@ -56,9 +56,10 @@ static const struct {
 /* Members that servers wrap an object in. */
 static const char *const wrappers[] = { "job", "data" };
 
-/* What is read of a batch; its errors are read apart, for there may be many. */
+/* What is read of a batch, or of a file in a list; the errors of a batch are read apart, for there may be many. */
 static const char *const gist_members[] = {
 	"id", "status", "input_file_id", "output_file_id", "error_file_id", "created_at", "request_counts", "metadata",
+	"filename", "purpose", "bytes",
 };
 /* clang-format on */
 
@@ -82,7 +83,10 @@ static struct json_object *parse(const char *json, size_t size)
 	tokener = json_tokener_new_ex(MAX_DEPTH);
 	if (!tokener)
 		abort();
+	/* Without memory json-c leaves members out, and says nothing: a batch without its id would be taken for none. */
+	alloc_watch();
 	object = json_tokener_parse_ex(tokener, json, (int)size);
+	alloc_check();
 	if (object && json_tokener_get_error(tokener) != json_tokener_success) {
 		json_object_put(object);
 		object = NULL;
@@ -181,9 +185,9 @@ static int64_t time_of(struct json_object *object, const char *name)
 	return time_of_number(json_object_get_double(value));
 }
 
-/* --- a batch: its few members of interest are cut out by the scanner, and a tree is made of those alone --- */
+/* --- the few members of interest are cut out by the scanner, and a tree is made of those alone --- */
 
-/* What is of interest in an object that may be a batch, or have one in it. */
+/* What is of interest in an object that may be a batch or a file, or have a batch in it. */
 struct gist {
 	struct buffer text;	 /* an object of the members of interest, as they were written */
 	struct scan_span errors; /* where that member stands; size 0: nowhere */
@@ -339,23 +343,35 @@ int api_parse_batch(const char *json, size_t size, struct api_batch *ret_batch, 
 	return 0;
 }
 
+/* Without an id, all of it is empty. */
+static void read_file(struct json_object *object, struct api_file *ret_file)
+{
+	auto_free char *id = text_of(object, "id");
+
+	*ret_file = (struct api_file){ 0 };
+	if (!id)
+		return;
+	*ret_file = (struct api_file){
+		.id = take(id),
+		.name = text_of(object, "filename"),
+		.purpose = text_of(object, "purpose"),
+		.status = text_of(object, "status"),
+		.bytes = integer_of(object, "bytes"),
+		.created_at = time_of(object, "created_at"),
+	};
+}
+
 int api_parse_file(const char *json, size_t size, struct api_file *ret_file, struct error *err)
 {
 	auto_json *object = parse(json, size);
-	struct json_object *file;
-	char *id;
+	struct api_file file;
 
 	if (!json_object_is_type(object, json_type_object))
 		return error_set(err, -EBADMSG, "the provider's answer is no JSON object");
-	file = unwrap(object);
-	id = text_of(file, "id");
-	if (!id)
+	read_file(unwrap(object), &file);
+	if (!file.id)
 		return error_set(err, -EBADMSG, "the provider's answer is no file: it has no id");
-	*ret_file = (struct api_file){
-		.id = id,
-		.bytes = integer_of(file, "bytes"),
-		.status = text_of(file, "status"),
-	};
+	*ret_file = file;
 	return 0;
 }
 
@@ -391,26 +407,54 @@ static int read_page(const char *json, size_t size, struct page *page)
 	return r;
 }
 
-static void visit_one(const char *json, struct scan_span span,
-		      void (*visit)(const struct api_batch *batch, void *context), void *context, char **last_id)
+/* Who is told of the objects in a page: of batches, or of files. */
+struct visitor {
+	void (*visit_batch)(const struct api_batch *batch, void *context);
+	void (*visit_file)(const struct api_file *file, void *context);
+	void *context;
+	char *last_id;
+};
+
+static void visit_batch(const char *json, struct gist *gist, struct visitor *visitor)
 {
-	auto_gist gist = { 0 };
 	struct api_batch batch;
 
-	if (read_gist(json, span, &gist))
-		return;
-	read_batch(json, &gist, &batch);
+	read_batch(json, gist, &batch);
 	if (batch.id) {
-		visit(&batch, context);
-		free(*last_id);
-		*last_id = xstrdup(batch.id);
+		visitor->visit_batch(&batch, visitor->context);
+		free(visitor->last_id);
+		visitor->last_id = take(batch.id);
 	}
 	api_batch_release(&batch);
 }
 
-int api_parse_list(const char *json, size_t size,
-		   void (*visit)(const struct api_batch *batch, void *context), void *context,
-		   int *ret_has_more, char **ret_last_id, struct error *err)
+static void visit_file(struct gist *gist, struct visitor *visitor)
+{
+	auto_json *object = parse(buffer_text(&gist->text), gist->text.size);
+	struct api_file file;
+
+	read_file(object, &file);
+	if (file.id) {
+		visitor->visit_file(&file, visitor->context);
+		free(visitor->last_id);
+		visitor->last_id = take(file.id);
+	}
+	api_file_release(&file);
+}
+
+static void visit_one(const char *json, struct scan_span span, struct visitor *visitor)
+{
+	auto_gist gist = { 0 };
+
+	if (read_gist(json, span, &gist))
+		return;
+	if (visitor->visit_batch)
+		visit_batch(json, &gist, visitor);
+	else
+		visit_file(&gist, visitor);
+}
+
+static int visit_page(const char *json, size_t size, struct visitor *visitor, int *ret_has_more, struct error *err)
 {
 	auto_free char *mended = api_mend(json, size);
 	const char *text = mended ? mended : json;
@@ -418,7 +462,6 @@ int api_parse_list(const char *json, size_t size,
 	struct scan scan;
 	struct scan_span span;
 	enum scan_kind kind;
-	char *last_id = NULL;
 
 	if (read_page(text, size, &page) || !page.list.size)
 		return error_set(err, -EBADMSG, "the provider's answer is no list");
@@ -428,10 +471,32 @@ int api_parse_list(const char *json, size_t size,
 	(void)scan_enter_array(&scan);
 	while (scan_next_element(&scan) > 0 && pass_value(&scan, &kind, &span) == 0)
 		if (kind == SCAN_OBJECT)
-			visit_one(text, span, visit, context, &last_id);
+			visit_one(text, span, visitor);
 	*ret_has_more = page.has_more;
-	*ret_last_id = last_id;
 	return 0;
+}
+
+int api_parse_list(const char *json, size_t size,
+		   void (*visit)(const struct api_batch *batch, void *context), void *context,
+		   int *ret_has_more, char **ret_last_id, struct error *err)
+{
+	struct visitor visitor = { .visit_batch = visit, .context = context };
+	int r = visit_page(json, size, &visitor, ret_has_more, err);
+
+	if (!r)
+		*ret_last_id = visitor.last_id;
+	return r;
+}
+
+int api_parse_files(const char *json, size_t size, void (*visit)(const struct api_file *file, void *context),
+		    void *context, int *ret_has_more, char **ret_last_id, struct error *err)
+{
+	struct visitor visitor = { .visit_file = visit, .context = context };
+	int r = visit_page(json, size, &visitor, ret_has_more, err);
+
+	if (!r)
+		*ret_last_id = visitor.last_id;
+	return r;
 }
 
 void api_parse_error(const char *body, size_t size, struct api_error *ret_error)
@@ -484,6 +549,8 @@ void api_batch_release(struct api_batch *batch)
 void api_file_release(struct api_file *file)
 {
 	free(file->id);
+	free(file->name);
+	free(file->purpose);
 	free(file->status);
 	*file = (struct api_file){ 0 };
 }

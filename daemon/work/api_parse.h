@@ -49,8 +49,11 @@ struct api_batch {
 
 struct api_file {
 	char *id;
-	int64_t bytes;	/* -1 where unknown */
+	char *name;
+	char *purpose;
 	char *status;
+	int64_t bytes;	    /* -1 where unknown */
+	int64_t created_at; /* Unix milliseconds; 0 where unknown */
 };
 
 struct api_error {
@@ -73,6 +76,9 @@ int api_parse_file(const char *json, size_t size, struct api_file *ret_file, str
  */
 int api_parse_list(const char *json, size_t size, void (*visit)(const struct api_batch *batch, void *context),
 		   void *context, int *ret_has_more, char **ret_last_id, struct error *err);
+/* The same for a page of files. */
+int api_parse_files(const char *json, size_t size, void (*visit)(const struct api_file *file, void *context),
+		    void *context, int *ret_has_more, char **ret_last_id, struct error *err);
 /* Any body of a refusal: JSON of every known shape, HTML, plain text, nothing. Never fails. */
 void api_parse_error(const char *body, size_t size, struct api_error *ret_error);
 

@@ -8,6 +8,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/hash.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/answer.h"
 #include "daemon/work/failures.h"
@@ -114,6 +115,7 @@ static int take_line(struct collect *collect, const struct line *line, char sour
 	member->answer = (uint8_t)answer.kind;
 	member->answer_offset = (uint64_t)line->offset;
 	member->answer_length = (uint32_t)line->size;
+	member->answer_check = record_answer_check(hash_digest(line->bytes, line->size));
 	member->status = (uint16_t)answer.status;
 	member->input_tokens = clamp_tokens(answer.input_tokens);
 	member->output_tokens = clamp_tokens(answer.output_tokens);
@@ -273,16 +275,19 @@ static struct verdict judge_unanswered(const struct collect *collect)
 static struct verdict judge_answered(const struct collect *collect, const struct member *member)
 {
 	struct verdict verdict = verdicts_by_answer[member->answer];
+	bool is_invalid = collect->end == COLLECT_INVALID;
+	/* A validation that calls its lines late must not send them round for ever. */
+	bool is_free = verdict.is_free && !(is_invalid && collect->redone >= COLLECT_MOST_ROUNDS);
 
 	if (verdict.kind != OUTCOME_AGAIN)
 		return verdict;
-	if (verdict.is_free) {
-		verdict.kind = collect->plan.is_job_cancelled ? OUTCOME_CANCELLED : OUTCOME_AGAIN;
-		return verdict;
-	}
-	/* What a validation says of a line is final, whatever its code is. */
-	if (collect->plan.is_job_cancelled || collect->attempt >= collect->plan.max_attempts ||
-	    (collect->end == COLLECT_INVALID && !member->status))
+	if (verdict.is_free && collect->plan.is_job_cancelled)
+		verdict.kind = OUTCOME_CANCELLED;
+	else if (is_free)
+		verdict.kind = OUTCOME_AGAIN;
+	/* What else a validation says of a line is final, whatever its code is. */
+	else if (collect->plan.is_job_cancelled || collect->attempt >= collect->plan.max_attempts ||
+		 (is_invalid && (verdict.is_free || !member->status)))
 		verdict.kind = OUTCOME_FAILED;
 	return verdict;
 }
@@ -363,6 +368,7 @@ static struct record_outcome outcome_of(const struct collect *collect, const str
 		.kind = member->kind,
 		.source = member->source,
 		.attempts = attempts > UINT8_MAX ? UINT8_MAX : (uint8_t)attempts,
+		.line_check = member->answer_check,
 	};
 }
 
@@ -417,7 +423,7 @@ int collect_new(struct vault *vault, const struct job *job, const struct shard *
 	collect->attempt = shard->attempt;
 	collect->redone = shard->redone;
 	collect->promised = shard->remote_completed;
-	collect->word = shard->word;
+	collect->word = shard->word == SHARD_WORD_ASKED ? SHARD_WORD_NONE : shard->word;
 	collect->plan = *plan;
 	collect->end = plan->end;
 	r = members_open(&collect->members, vault, job, shard->number, plan->id_key, err);

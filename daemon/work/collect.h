@@ -1,6 +1,7 @@
 /*
  * Matches the answers of a shard's two downloaded files to its rows, slice by slice, and writes
- * shard-N.done: one outcome for each of its rows, in their order. Answers come in any order, in either file; some come
+ * shard-N.done: one outcome for each of its rows, in their order, with a check of its answer line, so that whoever
+ * reads that later knows it again. Answers come in any order, in either file; some come
  * twice, some not at all, some belong to nobody, some cannot be read: all of that is counted and told.
  */
 #ifndef BATCHD_WORK_COLLECT_H
@@ -63,7 +64,8 @@ struct collect_result {
  *	answered, final failure		OUTCOME_FAILED
  *	answered, may do better		OUTCOME_AGAIN while attempts < max_attempts and the job is not cancelled, else OUTCOME_FAILED;
  *					costs an attempt
- *	batch_expired, or no answer and the batch expired	OUTCOME_AGAIN without cost; OUTCOME_CANCELLED if the job is cancelled
+ *	batch_expired, or no answer and the batch expired	OUTCOME_AGAIN without cost; OUTCOME_CANCELLED if the job is cancelled;
+ *					in a validation OUTCOME_FAILED after COLLECT_MOST_ROUNDS
  *	batch_cancelled, or no answer and it was cancelled	the same: AGAIN if we did not ask for it, else OUTCOME_CANCELLED
  *	no answer, batch completed	doubtful: OUTCOME_MISSING at last
  *	no answer, a file is lost	doubtful: OUTCOME_LOST at last

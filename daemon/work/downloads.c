@@ -6,7 +6,9 @@
 
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/hash.h"
 #include "daemon/model/record.h"
+#include "daemon/work/lines.h"
 #include "daemon/work/rows.h"
 
 static const char *suffix_of(uint8_t source)
@@ -80,6 +82,21 @@ static int ask(struct downloads *downloads, const struct record_outcome *outcome
 	return 0;
 }
 
+static int cannot_read(const struct downloads *downloads, const struct record_outcome *outcome, int code,
+		       struct error *err)
+{
+	return error_set(err, code, "cannot read shard-%" PRIu32 ".%s of job %" PRId64 ": %s", outcome->shard,
+			 suffix_of(outcome->source), downloads->job, error_name(code));
+}
+
+static int other_line(const struct downloads *downloads, const struct record_outcome *outcome, struct error *err)
+{
+	return error_set(err, -EUCLEAN,
+			 "shard-%" PRIu32 ".%s of job %" PRId64 " is damaged: at byte %" PRIu64
+			 " stands another line than was collected",
+			 outcome->shard, suffix_of(outcome->source), downloads->job, outcome->offset);
+}
+
 void downloads_init(struct downloads *downloads, struct vault *vault, int64_t job)
 {
 	*downloads = (struct downloads){.vault = vault, .job = job};
@@ -97,10 +114,7 @@ int downloads_read(struct downloads *downloads, const struct record_outcome *out
 		return r;
 	got = vault_read(&download->reader, (int64_t)outcome->offset + at, bytes, size);
 	if (got < 0)
-		return error_set(err, (int)got,
-				 "cannot read shard-%" PRIu32 ".%s of job %" PRId64 ": %s",
-				 outcome->shard, suffix_of(outcome->source), downloads->job,
-				 error_name((int)got));
+		return cannot_read(downloads, outcome, (int)got, err);
 	/* The last line of a file may end with the file; every other ends with its newline. */
 	if (is_last && (size_t)got == size - 1)
 		bytes[got++] = '\n';
@@ -110,9 +124,26 @@ int downloads_read(struct downloads *downloads, const struct record_outcome *out
 				 " is damaged: no line ends at byte %" PRIu64,
 				 outcome->shard, suffix_of(outcome->source), downloads->job,
 				 outcome->offset + outcome->length);
+	if (!at && is_last && outcome->line_check &&
+	    !record_answer_fits(outcome->line_check, hash_digest(bytes, size - 1)))
+		return other_line(downloads, outcome, err);
 	if (is_last)
 		bytes[size - 1] = '\n';
 	return 0;
+}
+
+int downloads_test(struct downloads *downloads, const struct record_outcome *outcome, struct error *err)
+{
+	struct download *download;
+	uint64_t digest;
+	int r = outcome->line_check ? ask(downloads, outcome, &download, err) : 0;
+
+	if (r || !outcome->line_check)
+		return r;
+	r = lines_digest(&download->reader, (int64_t)outcome->offset, outcome->length, &digest);
+	if (r && r != -EUCLEAN)
+		return cannot_read(downloads, outcome, r, err);
+	return r || !record_answer_fits(outcome->line_check, digest) ? other_line(downloads, outcome, err) : 0;
 }
 
 /* Lines that follow each other are told as one piece: most providers answer in order. */

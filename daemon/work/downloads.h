@@ -33,10 +33,13 @@ struct downloads {
 void downloads_init(struct downloads *downloads, struct vault *vault, int64_t job);
 /*
  * Copies size bytes, from byte at on, of the answer line of an outcome and a newline after it,
- * which are length + 1 bytes together. -EUCLEAN when no such line stands there.
+ * which are length + 1 bytes together. -EUCLEAN when no such line stands there; and where all of
+ * them are asked for, when it is another one than was collected.
  */
 int downloads_read(struct downloads *downloads, const struct record_outcome *outcome, uint32_t at,
 		   char *bytes, size_t size, struct error *err);
+/* Tests an answer line that will be read in pieces: reads it through. -EUCLEAN as above. */
+int downloads_test(struct downloads *downloads, const struct record_outcome *outcome, struct error *err);
 /*
  * Tells the kernel that the lines of these outcomes will be read soon (those of length 0 have
  * none). An error is none of its business: reading the line will tell.

@@ -66,9 +66,11 @@ static struct json_object *text_or_null(const char *text)
 /* The answer that a request gets which was never run, in the form of the provider's own. */
 static void make_line(const struct row_id *id, const struct api_flaw *flaw, struct buffer *line)
 {
-	struct json_object *error = json_object_new_object();
 	const char *message = flaw->message ? flaw->message : "The provider found this line to be wrong.";
+	struct json_object *error;
 
+	alloc_watch();
+	error = json_object_new_object();
 	json_object_object_add(error, "code", text_or_null(flaw->code));
 	json_object_object_add(error, "message", json_object_new_string(message));
 	json_object_object_add(error, "param", text_or_null(flaw->param));
@@ -76,6 +78,7 @@ static void make_line(const struct row_id *id, const struct api_flaw *flaw, stru
 	buffer_add(line, id->quoted, id->size);
 	buffer_add_format(line, ",\"response\":null,\"error\":%s}\n",
 			  json_object_to_json_string_ext(error, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	alloc_check();
 	json_object_put(error);
 }
 
@@ -91,9 +94,9 @@ static int blame_line(struct blame *blame, const struct api_flaw *flaw, struct e
 
 	if (blame->is_told[index / 8] & bit)
 		return 0;
-	r = rows_read(&blame->members, index, &member, err);
+	r = rows_read_member(&blame->members, index, &blame->rows, &member, &row, err);
 	if (!r)
-		r = rows_read(&blame->rows, member.row, &row, err);
+		r = rows_test_line(&blame->input, &row, member.row, err);
 	if (!r)
 		r = form_row_id(&blame->form, &blame->input, &row, &id, err);
 	if (r)

@@ -10,6 +10,7 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/hash.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/answer.h"
 #include "daemon/model/job.h"
@@ -87,7 +88,6 @@ static void count(struct failures *failures, const struct member *member, const 
 			   words_size, member->row);
 }
 
-/* The line was checked when it was collected; what it is now is only believed where it is one still. */
 static int64_t add_answered(struct failures *failures, const struct member *member, struct error *err)
 {
 	const struct vault_reader *reader = member->source == 'o' ? &failures->output : &failures->errors;
@@ -99,8 +99,12 @@ static int64_t add_answered(struct failures *failures, const struct member *memb
 	if (got < 0)
 		return error_set(err, (int)got, "cannot read a download at byte %" PRIu64 ": %s", member->answer_offset,
 				 error_name((int)got));
-	if (answer_parse(failures->line, (size_t)got, &answer, NULL))
-		answer = (struct answer){ 0 };
+	if (got && (!record_answer_fits(member->answer_check, hash_digest(failures->line, (size_t)got)) ||
+		    answer_parse(failures->line, (size_t)got, &answer, NULL)))
+		return error_set(err, -EUCLEAN,
+				 "shard-%" PRId64 ".%s is damaged: at byte %" PRIu64
+				 " stands another line than was collected",
+				 failures->shard.number, member->source == 'o' ? "out" : "err", member->answer_offset);
 	count(failures, member, failures->line, answer.error_code, answer.error_message);
 	return got;
 }

@@ -86,13 +86,16 @@ void flaws_add(struct flaws *flaws, int64_t line, const char *code, const char *
 
 char *flaws_json(const struct flaws *flaws)
 {
-	json_object *array = json_object_new_array();
+	json_object *array;
 	char *text;
 
+	alloc_watch();
+	array = json_object_new_array();
 	for (size_t i = 0; i < flaws->kept_count; i++)
 		json_object_array_add(array, flaw_object(&flaws->kept[i]));
 	text = xstrdup(json_object_to_json_string_ext(
 		array, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	alloc_check();
 	json_object_put(array);
 	return text;
 }

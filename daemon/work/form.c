@@ -17,10 +17,14 @@
 /* A text as a JSON string, with its quotes; NULL is "". The caller frees. */
 static char *quote(const char *text)
 {
-	json_object *string = json_object_new_string(text ? text : "");
-	char *quoted = xstrdup(json_object_to_json_string_ext(
-		string, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_object *string;
+	char *quoted;
 
+	alloc_watch();
+	string = json_object_new_string(text ? text : "");
+	quoted = xstrdup(json_object_to_json_string_ext(
+		string, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	alloc_check();
 	json_object_put(string);
 	return quoted;
 }

@@ -151,6 +151,7 @@ static int take_request(struct intake *intake, const struct input_line *line,
 		.length = (uint32_t)line->size,
 		.inputs = request->inputs,
 		.group = (uint16_t)(group < 0 ? 0 : group),
+		.line_check = record_row_check(hash_digest(line->bytes, line->size)),
 	};
 	int r = take_id(intake, line, request->custom_id, &row.id_hash, err);
 

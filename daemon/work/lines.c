@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/hash.h"
 
 /* Small enough to stay in a processor's cache between being read and being parsed. */
 #define WINDOW ((size_t)512 << 10)
+#define SHORT  ((size_t)16 << 10) /* a line that needs no memory of its own to be read through */
 
 static void resize(struct lines *lines, size_t capacity)
 {
@@ -126,6 +129,42 @@ bool lines_next(struct lines *lines, struct line *ret_line)
 		return false;
 	*ret_line = (struct line){.is_too_long = true};
 	return true;
+}
+
+static int digest_pieces(const struct vault_reader *reader, int64_t offset, size_t size, uint64_t *ret_digest)
+{
+	auto_free char *bytes = xmalloc(WINDOW);
+	struct hash_digest *digest = hash_digest_new();
+	int64_t got = 0;
+
+	for (size_t done = 0; got >= 0 && done < size; done += (size_t)got) {
+		size_t left = size - done;
+
+		got = vault_read(reader, offset + (int64_t)done, bytes, left < WINDOW ? left : WINDOW);
+		if (!got)
+			got = -EUCLEAN;
+		if (got > 0)
+			hash_digest_add(digest, bytes, (size_t)got);
+	}
+	*ret_digest = hash_digest_value(digest);
+	hash_digest_free(digest);
+	return got < 0 ? (int)got : 0;
+}
+
+int lines_digest(const struct vault_reader *reader, int64_t offset, size_t size, uint64_t *ret_digest)
+{
+	char bytes[SHORT];
+	int64_t got;
+
+	if (size > sizeof(bytes))
+		return digest_pieces(reader, offset, size, ret_digest);
+	got = vault_read(reader, offset, bytes, size);
+	if (got < 0)
+		return (int)got;
+	if ((size_t)got < size)
+		return -EUCLEAN;
+	*ret_digest = hash_digest(bytes, size);
+	return 0;
 }
 
 void lines_release(struct lines *lines)

@@ -45,4 +45,10 @@ int lines_fill(struct lines *lines, struct error *err);
 bool lines_next(struct lines *lines, struct line *ret_line);
 void lines_release(struct lines *lines);
 
+/*
+ * hash_digest of size bytes at offset, read in pieces, for a line may be long. 0, or -errno (-EUCLEAN: they are not all
+ * there).
+ */
+int lines_digest(const struct vault_reader *reader, int64_t offset, size_t size, uint64_t *ret_digest);
+
 #endif

@@ -32,15 +32,10 @@ static int load_one(struct members *members, struct error *err)
 	struct member *member = &members->list[members->loaded];
 	struct record_member record;
 	struct record_row row;
-	int r = rows_read(&members->members, (int64_t)members->loaded, &record, err);
+	int r = rows_read_member(&members->members, (int64_t)members->loaded, &members->rows, &record, &row, err);
 
-	if (!r)
-		r = rows_read(&members->rows, record.row, &row, err);
 	if (r)
-		return r == -ERANGE ? error_set(err, -EUCLEAN,
-						"shard %" PRId64 " has row %" PRIu32 ", which job %" PRId64 " has not",
-						members->shard, record.row, members->job)
-				    : r;
+		return r;
 	if ((!members->form.has_line_ids && row.id_length > REQUEST_MAX_CUSTOM_ID) ||
 	    (members->loaded && record.row <= member[-1].row))
 		return error_set(err, -EUCLEAN, "the rows of shard %" PRId64 " are damaged at number %zu",

@@ -23,6 +23,7 @@ struct member {
 	uint64_t offset; /* of the line, in the input */
 	uint64_t answer_offset;
 	uint32_t answer_length;
+	uint32_t answer_check; /* record_answer_check of it */
 	uint32_t row;
 	uint32_t wire_length;
 	uint32_t inputs;

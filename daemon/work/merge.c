@@ -68,7 +68,18 @@ struct merge {
 	size_t bytes_read; /* of lines that are combined, in this call */
 	struct downloads downloads;
 	struct job_counts counts;
+	bool is_salvaging;
+	struct damage damage;
 };
+
+/* Where a call puts its bytes. */
+struct target {
+	char *bytes;
+	size_t size;
+	size_t filled;
+};
+
+#define IS_FULL 1 /* the line does not fit behind what is there already */
 
 static bool is_selected(const struct merge *merge, const struct record_outcome *outcome)
 {
@@ -133,7 +144,7 @@ static void count(struct merge *merge, const struct record_outcome *outcome)
 	}
 }
 
-/* The custom_id of a row as it was sent. */
+/* The custom_id of the next row as it was sent. */
 static int read_id(struct merge *merge, const struct record_row *row, struct row_id *ret_id,
 		   struct error *err)
 {
@@ -143,6 +154,9 @@ static int read_id(struct merge *merge, const struct record_row *row, struct row
 		r = vault_open_file(merge->vault, merge->input_file, &merge->input, err);
 		merge->is_input_open = !r;
 	}
+	/* An id that is made of the line's number is none of its bytes. */
+	if (!r && !merge->form.has_line_ids)
+		r = rows_test_line(&merge->input, row, merge->next_row, err);
 	return r ? r : form_row_id(&merge->form, &merge->input, row, ret_id, err);
 }
 
@@ -266,10 +280,65 @@ static void begin_line(struct merge *merge, const struct record_outcome *outcome
 	buffer_clear(&merge->made);
 }
 
-/* Goes on to the next row; if it is selected, its line is what is copied now. */
-static int take_row(struct merge *merge, struct error *err)
+/*
+ * An answer line as it came: read to its place whole, and tested there; or, if it is longer than any place, tested
+ * first and copied in pieces.
+ */
+static int take_answer(struct merge *merge, const struct record_outcome *outcome, struct target *target,
+		       struct error *err)
 {
-	const struct record_outcome *outcome;
+	size_t size = (size_t)outcome->length + 1;
+	int r;
+
+	if (size <= target->size - target->filled) {
+		r = downloads_read(&merge->downloads, outcome, 0, target->bytes + target->filled, size, err);
+		target->filled += r ? 0 : size;
+		return r;
+	}
+	if (size <= target->size)
+		return IS_FULL;
+	r = downloads_test(&merge->downloads, outcome, err);
+	if (!r)
+		add_piece(&merge->copy, NULL, 0, size);
+	return r;
+}
+
+/* The line of a row that is selected: in its place, or about to be copied. */
+static int take_line(struct merge *merge, const struct record_outcome *outcome, struct target *target,
+		     struct error *err)
+{
+	int r;
+
+	begin_line(merge, outcome);
+	if (merge->plan.form == MERGE_COMBINED)
+		r = combine(merge, outcome, err);
+	else if (!outcome->length)
+		r = make_line(merge, outcome, err);
+	else
+		r = take_answer(merge, outcome, target, err);
+	forget_long_line(merge);
+	return r;
+}
+
+/* The answer of a row is damaged: it is lost, and has the line of one that is, if that is selected. */
+static int lose_answer(struct merge *merge, struct record_outcome *outcome, struct target *target,
+		       const struct error *problem, struct error *err)
+{
+	int r = outcomes_lose(merge->outcomes, merge->next_row, outcome, err);
+
+	damage_note(&merge->damage, problem);
+	/* It may have failed where its line was half made. */
+	begin_line(merge, outcome);
+	if (r || !is_selected(merge, outcome))
+		return r;
+	return take_line(merge, outcome, target, err);
+}
+
+/* Goes on to the next row. IS_FULL: not in this call. */
+static int take_row(struct merge *merge, struct target *target, struct error *err)
+{
+	struct record_outcome *outcome;
+	struct error problem;
 	int r = 0;
 
 	if (merge->next_row == merge->run.first + (int64_t)merge->run.count)
@@ -277,16 +346,12 @@ static int take_row(struct merge *merge, struct error *err)
 	if (r)
 		return r;
 	outcome = &merge->run.outcomes[merge->next_row - merge->run.first];
-	if (is_selected(merge, outcome)) {
-		begin_line(merge, outcome);
-		if (merge->plan.form == MERGE_COMBINED)
-			r = combine(merge, outcome, err);
-		else if (!outcome->length)
-			r = make_line(merge, outcome, err);
-		else
-			add_piece(&merge->copy, NULL, 0, (size_t)outcome->length + 1);
-		forget_long_line(merge);
-	}
+	if (is_selected(merge, outcome))
+		r = take_line(merge, outcome, target, &problem);
+	if (merge->is_salvaging && damage_is(r) && outcome->length)
+		r = lose_answer(merge, outcome, target, &problem, err);
+	else if (r < 0)
+		(void)error_set(err, r, "%s", problem.text);
 	if (r)
 		return r;
 	count(merge, outcome);
@@ -295,11 +360,12 @@ static int take_row(struct merge *merge, struct error *err)
 }
 
 /* Copies on, as much as there is room for. */
-static int copy_some(struct merge *merge, char *bytes, size_t room, size_t *ret_size,
-		     struct error *err)
+static int copy_some(struct merge *merge, struct target *target, struct error *err)
 {
 	struct piece *piece = &merge->copy.pieces[merge->copy.next];
+	size_t room = target->size - target->filled;
 	size_t size = piece->left < room ? piece->left : room;
+	char *bytes = target->bytes + target->filled;
 	int r = 0;
 
 	if (piece->bytes)
@@ -312,34 +378,30 @@ static int copy_some(struct merge *merge, char *bytes, size_t room, size_t *ret_
 	piece->at += size;
 	piece->left -= size;
 	merge->copy.next += !piece->left;
-	*ret_size = size;
+	target->filled += size;
 	return 0;
 }
 
 static int64_t fill(struct merge *merge, char *bytes, size_t size, struct error *err)
 {
-	size_t filled = 0;
+	struct target target = {.bytes = bytes, .size = size};
 	int r = 0;
 
 	merge->bytes_read = 0;
-	for (size_t rows = 0; !r && filled < size;) {
-		size_t copied = 0;
-
-		if (merge->copy.next < merge->copy.count) {
-			r = copy_some(merge, bytes + filled, size - filled, &copied, err);
-			filled += copied;
-		} else if (merge->next_row < merge->rows.count && rows++ < ROWS_A_CALL &&
-			   merge->bytes_read < BYTES_A_CALL) {
-			r = take_row(merge, err);
-		} else {
+	for (size_t rows = 0; !r && target.filled < size;) {
+		if (merge->copy.next < merge->copy.count)
+			r = copy_some(merge, &target, err);
+		else if (merge->next_row < merge->rows.count && rows++ < ROWS_A_CALL &&
+			 merge->bytes_read < BYTES_A_CALL)
+			r = take_row(merge, &target, err);
+		else
 			break;
-		}
 	}
-	if (r)
+	if (r < 0)
 		return r;
-	if (!filled && merge->next_row == merge->rows.count)
+	if (!target.filled && merge->next_row == merge->rows.count)
 		return MERGE_END;
-	return (int64_t)filled;
+	return (int64_t)target.filled;
 }
 
 int merge_new(struct vault *vault, const struct job *job, const struct outcomes_shards *shards,
@@ -387,6 +449,26 @@ int64_t merge_read(struct merge *merge, char *bytes, size_t size, struct error *
 	if (r < 0 && r != MERGE_END)
 		merge->failure = (int)r;
 	return r;
+}
+
+void merge_salvage(struct merge *merge)
+{
+	merge->is_salvaging = true;
+	outcomes_salvage(merge->outcomes, &merge->damage);
+}
+
+void merge_rewind(struct merge *merge, enum merge_selection selection)
+{
+	merge->plan.selection = selection;
+	merge->counts = (struct job_counts){.total = merge->rows.count};
+	merge->next_row = 0;
+	merge->run.first = 0;
+	merge->run.count = 0;
+}
+
+const struct damage *merge_damage(const struct merge *merge)
+{
+	return &merge->damage;
 }
 
 const struct job_counts *merge_counts(const struct merge *merge)

@@ -47,11 +47,21 @@ int merge_new(struct vault *vault, const struct job *job, const struct outcomes_
 /*
  * Fills bytes with up to size bytes of whole and cut lines, as they come. Returns how many; 0:
  * nothing yet, call again (it works in slices); MERGE_END: that was all; other negative numbers: an
- * errno. size must be at least 4096. In the combined form an answer line is in memory as a whole
+ * errno (-EUCLEAN: a record, the input or a download is damaged; of a damaged line no byte is given
+ * out). size must be at least 4096. In the combined form an answer line is in memory as a whole
  * while it is read (up to LINES_MAX).
  */
 #define MERGE_END (-1000)
 int64_t merge_read(struct merge *merge, char *bytes, size_t size, struct error *err);
+/*
+ * Before the first read: from here on damage is passed over, and what cannot be had, or is not what was collected, counts as
+ * OUTCOME_LOST. Else damage is an error.
+ */
+void merge_salvage(struct merge *merge);
+/* After MERGE_END: begins again with the first row, for another selection. What was lost stays lost. */
+void merge_rewind(struct merge *merge, enum merge_selection selection);
+/* The damage that was passed over. */
+const struct damage *merge_damage(const struct merge *merge);
 /*
  * How the rows ended, counted afresh from the outcomes; complete once merge_read said MERGE_END.
  * resent and twice are no outcome of a row, and stay 0.

@@ -15,6 +15,7 @@
 #include "daemon/work/rows.h"
 
 #define ROWS_A_SLICE 4096
+#define UNKNOWN      1
 
 /* Outcomes of rows that follow each other, on their way to the scratch space. */
 struct run {
@@ -33,6 +34,8 @@ struct outcomes {
 	size_t gathered;               /* shards whose outcomes are in it */
 	int64_t next_member;           /* of the shard that is being gathered */
 	bool is_gathering;             /* its records are open */
+	struct damage *damage;         /* where damage is passed over; NULL: it is an error */
+	struct error problem;          /* of the slice */
 	struct rows_reader members;
 	struct rows_reader done;
 	struct run run;
@@ -62,22 +65,41 @@ static int compare_numbers(const void *number, const void *shard)
 	return (a > b) - (a < b);
 }
 
-static int open_shard(struct outcomes *outcomes, int64_t number, struct error *err)
+/* Passes over the problem, if it is damage and that is wanted. Returns its code where it is not passed over. */
+static int pass_over(struct outcomes *outcomes, int code)
 {
-	auto_free char *members = rows_members_name(number);
-	auto_free char *done = rows_done_name(number);
-	int r = rows_open(&outcomes->members, outcomes->vault, outcomes->job, members,
-			  RECORD_MEMBERS, err);
+	if (!outcomes->damage || !damage_is(code))
+		return code;
+	damage_note(outcomes->damage, &outcomes->problem);
+	return 0;
+}
+
+static int open_done(struct outcomes *outcomes, int64_t number)
+{
+	auto_free char *name = rows_done_name(number);
+	int r = rows_open(&outcomes->done, outcomes->vault, outcomes->job, name, RECORD_OUTCOMES, &outcomes->problem);
+
+	if (!r && outcomes->members.count != outcomes->done.count)
+		r = error_set(&outcomes->problem, -EUCLEAN, "job %" PRId64 ": %s and %s do not have as many rows", outcomes->job,
+			      outcomes->members.name, name);
+	if (r)
+		rows_release(&outcomes->done);
+	return r;
+}
+
+/* A shard whose members are not known is gone through as one that has none. */
+static int open_shard(struct outcomes *outcomes, int64_t number)
+{
+	auto_free char *name = rows_members_name(number);
+	int r = rows_open(&outcomes->members, outcomes->vault, outcomes->job, name, RECORD_MEMBERS,
+			  &outcomes->problem);
 
 	if (!r)
-		r = rows_open(&outcomes->done, outcomes->vault, outcomes->job, done,
-			      RECORD_OUTCOMES, err);
+		r = open_done(outcomes, number);
+	if (r)
+		r = pass_over(outcomes, r);
 	if (r)
 		return r;
-	if (outcomes->members.count != outcomes->done.count)
-		return error_set(err, -EUCLEAN,
-				 "job %" PRId64 ": %s and %s do not have as many rows",
-				 outcomes->job, members, done);
 	outcomes->is_gathering = true;
 	outcomes->next_member = 0;
 	return 0;
@@ -102,42 +124,81 @@ static bool is_sound(const struct record_outcome *outcome, int64_t shard)
 	       outcome->length <= LINES_MAX;
 }
 
-static int write_run(struct outcomes *outcomes, struct error *err)
+static int write_run(struct outcomes *outcomes)
 {
 	struct run *run = &outcomes->run;
 	size_t size = sizeof(run->outcomes[0]);
 	int r = vault_scratch_write(outcomes->scratch, run->first * (int64_t)size, run->outcomes,
-				    run->count * size, err);
+				    run->count * size, &outcomes->problem);
 
 	run->first = 0;
 	run->count = 0;
 	return r;
 }
 
-static int gather_next(struct outcomes *outcomes, struct error *err)
+static int damaged_outcome(struct outcomes *outcomes, int64_t number)
+{
+	return error_set(&outcomes->problem, -EUCLEAN, "job %" PRId64 ": outcome %" PRId64 " of shard %" PRId64 " is damaged",
+			 outcomes->job, outcomes->next_member, number);
+}
+
+/* The next row of the shard, or UNKNOWN: which one that is cannot be told. */
+static int read_member(struct outcomes *outcomes, int64_t number, struct record_member *ret_member)
+{
+	int r = rows_read(&outcomes->members, outcomes->next_member, ret_member, &outcomes->problem);
+
+	if (!r && ret_member->row >= outcomes->row_count)
+		r = damaged_outcome(outcomes, number);
+	if (!r)
+		return 0;
+	r = pass_over(outcomes, r);
+	return r ? r : UNKNOWN;
+}
+
+static struct record_outcome lost_outcome(int64_t shard, uint8_t attempts)
+{
+	struct record_outcome lost = { .shard = (uint32_t)shard, .kind = OUTCOME_LOST, .attempts = attempts };
+
+	record_seal(RECORD_OUTCOMES, &lost);
+	return lost;
+}
+
+/* Where there is no file of them, that was told when it was opened, and all are lost. */
+static int read_outcome(struct outcomes *outcomes, int64_t number, struct record_outcome *ret_outcome)
+{
+	bool has_file = outcomes->done.kind;
+	int r = has_file ? rows_read(&outcomes->done, outcomes->next_member, ret_outcome, &outcomes->problem) : 0;
+
+	if (has_file && !r && !is_sound(ret_outcome, number))
+		r = damaged_outcome(outcomes, number);
+	if (has_file && !r)
+		return 0;
+	*ret_outcome = lost_outcome(number, 0);
+	return r ? pass_over(outcomes, r) : 0;
+}
+
+static int gather_next(struct outcomes *outcomes)
 {
 	int64_t number = outcomes->shards->list[outcomes->gathered].number;
 	struct run *run = &outcomes->run;
 	struct record_member member;
 	struct record_outcome outcome;
-	int r = rows_read(&outcomes->members, outcomes->next_member, &member, err);
+	int r = read_member(outcomes, number, &member);
 
 	if (!r)
-		r = rows_read(&outcomes->done, outcomes->next_member, &outcome, err);
-	if (r)
+		r = read_outcome(outcomes, number, &outcome);
+	if (r < 0)
 		return r;
-	if (member.row >= outcomes->row_count || !is_sound(&outcome, number))
-		return error_set(err, -EUCLEAN,
-				 "job %" PRId64 ": outcome %" PRId64 " of shard %" PRId64
-				 " is damaged",
-				 outcomes->job, outcomes->next_member, number);
+	outcomes->next_member++;
+	if (r == UNKNOWN)
+		return 0;
+	r = 0;
 	if (run->count == OUTCOMES_RUN ||
 	    (run->count && member.row != run->first + (int64_t)run->count))
-		r = write_run(outcomes, err);
+		r = write_run(outcomes);
 	if (!run->count)
 		run->first = member.row;
 	run->outcomes[run->count++] = outcome;
-	outcomes->next_member++;
 	return r;
 }
 
@@ -233,15 +294,15 @@ int outcomes_slice(struct outcomes *outcomes, struct error *err)
 	if (outcomes->gathered == outcomes->shards->count)
 		return 0;
 	if (!outcomes->is_gathering)
-		r = open_shard(outcomes, outcomes->shards->list[outcomes->gathered].number, err);
+		r = open_shard(outcomes, outcomes->shards->list[outcomes->gathered].number);
 	for (size_t i = 0;
-	     !r && i < ROWS_A_SLICE && outcomes->next_member < outcomes->done.count; i++)
-		r = gather_next(outcomes, err);
+	     !r && i < ROWS_A_SLICE && outcomes->next_member < outcomes->members.count; i++)
+		r = gather_next(outcomes);
 	if (!r && outcomes->run.count)
-		r = write_run(outcomes, err);
+		r = write_run(outcomes);
 	if (r)
-		return r;
-	if (outcomes->next_member == outcomes->done.count) {
+		return error_set(err, r, "%s", outcomes->problem.text);
+	if (outcomes->next_member == outcomes->members.count) {
 		close_shard(outcomes);
 		outcomes->gathered++;
 	}
@@ -267,6 +328,30 @@ int outcomes_read(struct outcomes *outcomes, int64_t first, size_t count,
 		settle(outcomes->rest, outcome);
 	}
 	return r;
+}
+
+int outcomes_lose(struct outcomes *outcomes, int64_t row, struct record_outcome *outcome, struct error *err)
+{
+	int64_t size = sizeof(*outcome);
+
+	*outcome = lost_outcome(outcome->shard, outcome->attempts);
+	return vault_scratch_write(outcomes->scratch, row * size, outcome, sizeof(*outcome), err);
+}
+
+void outcomes_salvage(struct outcomes *outcomes, struct damage *damage)
+{
+	outcomes->damage = damage;
+}
+
+bool damage_is(int code)
+{
+	return code == -EUCLEAN || code == -ENOENT;
+}
+
+void damage_note(struct damage *damage, const struct error *err)
+{
+	if (!damage->count++)
+		damage->first = *err;
 }
 
 void outcomes_free(struct outcomes *outcomes)

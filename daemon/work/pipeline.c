@@ -11,9 +11,12 @@
 #include "daemon/base/log.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
+#include "daemon/io/note.h"
 #include "daemon/io/store.h"
+#include "daemon/io/vault.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
+#include "daemon/work/deaths.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/task.h"
 
@@ -34,7 +37,7 @@ static const struct step shard_steps[SHARD_STATE_COUNT] = {
 	[SHARD_CREATED]   = { "poll",    step_poll,    SHARD_ENDED,     false },
 	[SHARD_ENDED]     = { "fetch",   step_fetch,   SHARD_FETCHED,   true  },
 	[SHARD_FETCHED]   = { "collect", step_collect, SHARD_COLLECTED, false },
-	[SHARD_UNCERTAIN] = { "give up", step_give_up, SHARD_CANCELLED, false },
+	[SHARD_UNCERTAIN] = { "settle",  step_settle,  SHARD_CREATED,   false },
 };
 
 /* The event of each arrival: its type, which is also the log's message. */
@@ -154,6 +157,9 @@ void pipeline_job_state(struct pipeline *pipeline, struct job *job, enum job_sta
 	job->tries = 0;
 	job->due_at = job_is_ended(state) || state == JOB_RUNNING ? 0 : now;
 	free(take(job->why));
+	/* What a cancel asks for is still the same step; what failed may have failed of that. */
+	if (pipeline->has_deaths && state != JOB_CANCELLING && state != JOB_FAILED)
+		store_death_forget(pipeline->store, job->id, 0);
 	store_job_save(pipeline->store, job);
 	pipeline_tell(pipeline, job, NULL, job_events[state], state == JOB_FAILED ? "warning" : "info", words);
 }
@@ -171,6 +177,8 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 		shard->due_at = 0;
 	free(shard->why);
 	shard->why = state == SHARD_UNCERTAIN ? xstrdup(words) : NULL;
+	if (pipeline->has_deaths)
+		store_death_forget(pipeline->store, job->id, shard->number);
 	store_shard_save(pipeline->store, shard);
 	pipeline_tell(pipeline, job, shard, shard_events[state], state == SHARD_UNCERTAIN ? "error" : "info", words);
 }
@@ -179,8 +187,10 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 static void turn_task(struct task *task)
 {
 	struct error err = { 0 };
-	int r = task->slice(task, &err);
+	int r;
 
+	task_enter(task);
+	r = task->slice(task, &err);
 	if (r > 0)
 		return;
 	task->slice = NULL;
@@ -232,6 +242,7 @@ static void on_work(void *context)
 		if (!task)
 			task = next_with_slice(pipeline->tasks);
 	}
+	note_leave(pipeline->note);
 	if (next_with_slice(pipeline->tasks))
 		loop_timer_set(pipeline->worker, 0);
 }
@@ -252,6 +263,7 @@ struct pipeline *pipeline_new(struct loop *loop, struct store *store, struct vau
 			      struct providers *providers, const struct pipeline_callbacks *callbacks)
 {
 	struct pipeline *pipeline = xcalloc(1, sizeof(*pipeline));
+	struct note_entry left;
 
 	pipeline->loop = loop;
 	pipeline->store = store;
@@ -260,6 +272,9 @@ struct pipeline *pipeline_new(struct loop *loop, struct store *store, struct vau
 	pipeline->callbacks = *callbacks;
 	pipeline->worker = loop_timer_new(loop, on_work, pipeline);
 	pipeline->waker = loop_timer_new(loop, on_wake, pipeline);
+	pipeline->note = note_open(vault_folder(vault), &left);
+	providers_set_note(providers, pipeline->note);
+	deaths_count(pipeline, &left);
 	return pipeline;
 }
 
@@ -271,6 +286,8 @@ void pipeline_free(struct pipeline *pipeline)
 		task_free(pipeline->tasks);
 	loop_timer_free(pipeline->worker);
 	loop_timer_free(pipeline->waker);
+	providers_set_note(pipeline->providers, NULL);
+	note_close(pipeline->note);
 	free(pipeline);
 }
 
@@ -287,19 +304,26 @@ static bool is_active(const struct pipeline *pipeline, const struct store_due *d
 	return false;
 }
 
+const struct step *pipeline_step(const struct job *job, const struct shard *shard)
+{
+	return shard ? &shard_steps[shard->state] : &job_steps[job->state];
+}
+
 /* Reads what is due and finds its step. false: it is not there, or nothing is due in its state. */
 static bool task_load(struct task *task, const struct store_due *due)
 {
 	struct pipeline *pipeline = task->pipeline;
+	int r = store_job_get(pipeline->store, due->job, &task->job);
 
-	if (store_job_get(pipeline->store, due->job, &task->job))
+	if (!r && due->shard)
+		r = store_shard_get(pipeline->store, due->shard, &task->shard);
+	if (r == -EUCLEAN)
+		store_due_hold(pipeline->store, due, "what the store knows of it is damaged");
+	else if (r && r != -ENOENT)
+		pipeline_wake(pipeline, TASK_SPOILED_WAIT_MS);
+	if (r)
 		return false;
-	task->step = &job_steps[task->job.state];
-	if (due->shard) {
-		if (store_shard_get(pipeline->store, due->shard, &task->shard))
-			return false;
-		task->step = &shard_steps[task->shard.state];
-	}
+	task->step = pipeline_step(&task->job, due->shard ? &task->shard : NULL);
 	task->provider = providers_find(pipeline->providers, task->job.provider);
 	return task->step->run != NULL;
 }
@@ -309,10 +333,12 @@ static bool needs_provider(const struct task *task)
 {
 	const struct shard *shard = &task->shard;
 
-	if (!shard->id || shard->state == SHARD_FETCHED || shard->state == SHARD_UNCERTAIN)
+	if (!shard->id || shard->state == SHARD_FETCHED)
 		return false;
-	return task->job.state == JOB_RUNNING ||
-	       !(shard->state == SHARD_CUT || (shard->state == SHARD_UPLOADED && !shard->intended_at));
+	if (shard->state == SHARD_UNCERTAIN)
+		return shard->word == SHARD_WORD_BATCH;
+	return task->job.state == JOB_RUNNING || shard->intended_at ||
+	       !(shard->state == SHARD_CUT || shard->state == SHARD_UPLOADED);
 }
 
 static bool is_collect(const struct task *task)
@@ -364,7 +390,11 @@ static void begin(struct task *task)
 	}
 	log_debug("step begins", log_number("JOB", task->job.id),
 		  log_number("SHARD", task->shard.number), log_text("STEP", task->step->name));
-	task->step->run(task);
+	task_enter(task);
+	task->is_begun = true;
+	if (!task_skip_deadly(task))
+		task->step->run(task);
+	note_leave(pipeline->note);
 }
 
 static void task_abandon(struct task *task)
@@ -439,21 +469,40 @@ int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
 	return 0;
 }
 
+/* A job whose own step is held says why, and is not due. */
+static bool free_held_job(struct pipeline *pipeline, struct job *job)
+{
+	if (job->due_at || !job->why || job_is_ended(job->state))
+		return false;
+	free(take(job->why));
+	job->due_at = loop_now_ms(pipeline->loop);
+	store_job_save(pipeline->store, job);
+	return true;
+}
+
 int pipeline_speak(struct pipeline *pipeline, int64_t job_id, enum shard_word word)
 {
 	auto_job job = { 0 };
-	int64_t count = 0;
+	int64_t count = 0, asked = 0;
 	int r = store_job_get(pipeline->store, job_id, &job);
 
 	if (!r)
-		r = store_shard_held(pipeline->store, job_id, &count);
-	if (r || !count)
-		return r ? r : -ENOENT;
+		r = store_shard_held(pipeline->store, job_id, &count, &asked);
+	if (r)
+		return r;
+	if (free_held_job(pipeline, &job))
+		count++;
+	if (!count)
+		return -ENOENT;
 	store_shard_speak(pipeline->store, job_id, word, loop_now_ms(pipeline->loop));
-	pipeline_tell(pipeline, &job, NULL, "job.note", "info",
-		      word == SHARD_WORD_RESEND ?
-			      "its owner wants the requests without an answer sent again, and paid for again" :
-			      "its owner goes on without the answers that cannot be had");
+	store_death_forget(pipeline->store, job_id, -1);
+	if (asked)
+		pipeline_tell(pipeline, &job, NULL, "job.note", "info",
+			      word == SHARD_WORD_RESEND ?
+				      "its owner wants the requests without an answer sent again, and paid for again" :
+				      "its owner goes on without the answers that cannot be had");
+	if (count > asked)
+		pipeline_tell(pipeline, &job, NULL, "job.note", "info", "its owner lets what was held try again");
 	return (int)count;
 }
 

@@ -1,7 +1,8 @@
 /*
  * The job's way, step by step, and the one place where a state changes. A state on disk says
  * which step is due (one table: state -> step -> next); a step ends in one of four outcomes; the outcome, the new state, the
- * event and the next due time are one transaction. What is under way lives in memory and dies with the process.
+ * event and the next due time are one transaction. What is under way lives in memory and dies with the process; whose step it is
+ * stands in a note meanwhile, so that a step that ends the process again and again is found, and held (work/deaths).
  */
 #ifndef BATCHD_WORK_PIPELINE_H
 #define BATCHD_WORK_PIPELINE_H
@@ -57,10 +58,18 @@ int64_t pipeline_accept(struct pipeline *pipeline, struct job *job);
 int pipeline_cancel(struct pipeline *pipeline, int64_t job);
 
 /*
- * The word of a running job's owner about answers that cannot be had and are too many to be sent again unasked: sent
- * again (and paid again), or done without. Returns how many shards waited for it, or -ENOENT.
+ * The word of the owner of a job that has not ended, about what is held: answers that cannot be had and are too many to be sent again
+ * unasked are sent again (and paid again), or done without; what is damaged, or ended batchd again and again, is tried once more.
+ * Returns how many shards waited for it (the job itself counts as one), or -ENOENT.
  */
 int pipeline_speak(struct pipeline *pipeline, int64_t job, enum shard_word word);
+
+/*
+ * A person's word about an UNCERTAIN shard: SHARD_WORD_BATCH and the batch's id, or SHARD_WORD_NO_BATCH and NULL. The same word again
+ * does nothing; a later one counts in place of one that was not followed yet.
+ */
+void pipeline_resolve(struct pipeline *pipeline, const struct job *job, const struct shard *shard, enum shard_word word,
+		      const char *batch_id);
 
 /* Starts nothing new and drops all but creates under way, which may finish. */
 void pipeline_stop(struct pipeline *pipeline);

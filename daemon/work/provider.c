@@ -72,6 +72,12 @@ void providers_free(struct providers *providers)
 	free(providers);
 }
 
+void providers_set_note(struct providers *providers, struct note *note)
+{
+	for (size_t i = 0; i < providers->count; i++)
+		api_set_note(providers->list[i].api, note);
+}
+
 struct provider *providers_find(struct providers *providers, const char *name)
 {
 	for (size_t i = 0; i < providers->count; i++)
@@ -98,6 +104,9 @@ bool provider_is_paused(struct provider *provider, int64_t now)
 		provider->paused_until = 0;
 		free(take(provider->paused_why));
 	}
+	/* No pause is longer: the clock was set back. */
+	if (provider->paused_until > now + PROVIDER_PAUSE_MS)
+		provider->paused_until = now + PROVIDER_PAUSE_MS;
 	return provider->paused_until != 0;
 }
 

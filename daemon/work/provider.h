@@ -16,6 +16,7 @@ struct error;
 struct http;
 struct load_limits;
 struct loop;
+struct note;
 struct providers;
 
 /* How long a paused provider is left alone before one step is tried again: a key may have been mended. */
@@ -33,6 +34,8 @@ struct provider {
 int providers_new(struct loop *loop, struct http *http, const struct config *config,
 		  struct providers **ret_providers, struct error *err);
 void providers_free(struct providers *providers);
+/* Of what is done for calls that begin from here on: see api_set_note. */
+void providers_set_note(struct providers *providers, struct note *note);
 
 /* The provider called name; NULL when the config has none of that name (any more). */
 struct provider *providers_find(struct providers *providers, const char *name);

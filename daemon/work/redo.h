@@ -20,6 +20,12 @@ void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const 
 void redo_waiting(struct task *task, int64_t wait_ms, const char *words);
 
 /*
+ * The same for a shard that never had a batch, by a person's word: at once, with the same file where it has one. Should a batch of it
+ * appear for all that, it is a twin of the new shard's.
+ */
+void redo_settled(struct task *task, const char *words);
+
+/*
  * Ends the task of a shard that is too large for the provider: each half of the rows goes to a
  * shard of its own, at once. One row alone is refused, with these words and this code (or NULL).
  */

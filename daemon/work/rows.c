@@ -9,6 +9,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/work/lines.h"
 
 /*
  * Whoever reads one record after the other gets many at a time. Whoever jumps, as the rows of one
@@ -193,6 +194,38 @@ int rows_read(struct rows_reader *reader, int64_t index, void *ret_record, struc
 				 reader->name, reader->job, index);
 	memcpy(ret_record, record, size);
 	return 0;
+}
+
+int rows_read_member(struct rows_reader *members, int64_t index, struct rows_reader *rows,
+		     struct record_member *ret_member, struct record_row *ret_row, struct error *err)
+{
+	int r = rows_read(members, index, ret_member, err);
+
+	if (!r)
+		r = rows_read(rows, ret_member->row, ret_row, err);
+	/* A member of which there is no row is damage, not a mistake in asking. */
+	if (r == -ERANGE && index < members->count)
+		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " names row %" PRIu32 ", which the job has not",
+				 members->name, members->job, ret_member->row);
+	return r;
+}
+
+int rows_damaged_line(const struct record_row *row, int64_t number, struct error *err)
+{
+	return error_set(err, -EUCLEAN,
+			 "the input is damaged: request %" PRId64 ", at byte %" PRIu64
+			 ", is not what it was when it was validated",
+			 number + 1, row->offset);
+}
+
+int rows_test_line(const struct vault_reader *input, const struct record_row *row, int64_t number, struct error *err)
+{
+	uint64_t digest = 0;
+	int r = row->line_check ? lines_digest(input, (int64_t)row->offset, row->length, &digest) : 0;
+
+	if (r && r != -EUCLEAN)
+		return error_set(err, r, "cannot read the input at byte %" PRIu64 ": %s", row->offset, error_name(r));
+	return r || !record_row_fits(row, digest) ? rows_damaged_line(row, number, err) : 0;
 }
 
 void rows_release(struct rows_reader *reader)

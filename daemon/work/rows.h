@@ -1,6 +1,7 @@
 /*
  * A job's record files (model/record) over the vault: written one record after the other, read by
- * number through a small window, every record checked as it is read.
+ * number through a small window, every record checked as it is read; and the test of the lines that
+ * they are about.
  */
 #ifndef BATCHD_WORK_ROWS_H
 #define BATCHD_WORK_ROWS_H
@@ -56,6 +57,16 @@ int rows_open(struct rows_reader *reader, struct vault *vault, int64_t job, cons
 	      enum record_kind kind, struct error *err);
 /* Copies record number index (from 0) to ret_record. -ERANGE beyond the end, -EUCLEAN when its check fails. */
 int rows_read(struct rows_reader *reader, int64_t index, void *ret_record, struct error *err);
+/* Copies a shard's member number index and its row of the job; a row that the job has not is damage too. */
+int rows_read_member(struct rows_reader *members, int64_t index, struct rows_reader *rows,
+		     struct record_member *ret_member, struct record_row *ret_row, struct error *err);
+/*
+ * Whether the line of a row, which is that of this number, still is what it was when its record was made; reads it
+ * through. -EUCLEAN: it is not, or it is not there.
+ */
+int rows_test_line(const struct vault_reader *input, const struct record_row *row, int64_t number, struct error *err);
+/* The sentence about a line that is not what it was; -EUCLEAN. */
+int rows_damaged_line(const struct record_row *row, int64_t number, struct error *err);
 /* Clears it; a zeroed struct is fine. */
 void rows_release(struct rows_reader *reader);
 #define auto_rows __attribute__((cleanup(rows_release))) struct rows_reader

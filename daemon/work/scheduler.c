@@ -16,6 +16,8 @@
 #define LOOK_AHEAD 1024
 /* The longest sleep: after a jump of the clock nothing is later than this. */
 #define MAX_SLEEP_MS 60000
+/* What cannot be read now may be read then. */
+#define UNREAD_SLEEP_MS 1000
 /* A wall clock that moved so far from the other one was set. */
 #define CLOCK_STEP_MS 30000
 /* No step waits longer: Retry-After is heeded up to a day. */
@@ -38,12 +40,13 @@ static void note_due(const struct store_due *due, void *context)
 	scheduler->due[scheduler->count++] = *due;
 }
 
-static void sleep_until_next(struct scheduler *scheduler, int64_t now)
+static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read)
 {
 	int64_t next = 0;
 
-	/* What cannot be read now can be read in a while. */
-	if (store_next_due(scheduler->store, now, &next) || !next || next - now > MAX_SLEEP_MS)
+	if (!is_read || store_next_due(scheduler->store, now, &next))
+		next = now + UNREAD_SLEEP_MS;
+	else if (!next || next - now > MAX_SLEEP_MS)
 		next = now + MAX_SLEEP_MS;
 	loop_timer_set(scheduler->timer, next - now);
 }
@@ -64,24 +67,29 @@ static void check_clock(struct scheduler *scheduler, int64_t now)
 	store_clock_stepped(scheduler->store, now, step < 0 ? now : now + LONGEST_WAIT_MS);
 }
 
-static void run_due(struct scheduler *scheduler, int64_t now, bool is_transfer)
+/* False: what is due could not be read, or not all of it. */
+static bool run_due(struct scheduler *scheduler, int64_t now, bool is_transfer)
 {
+	size_t limit = pipeline_active(scheduler->pipeline) + LOOK_AHEAD;
+	int r;
+
 	scheduler->count = 0;
-	(void)store_due(scheduler->store, now, is_transfer, pipeline_active(scheduler->pipeline) + LOOK_AHEAD, note_due,
-			scheduler);
+	r = store_due(scheduler->store, now, is_transfer, limit, note_due, scheduler);
 	for (size_t i = 0; i < scheduler->count && pipeline_active(scheduler->pipeline) < MAX_ACTIVE; i++)
 		(void)pipeline_run(scheduler->pipeline, &scheduler->due[i]);
+	return r == 0;
 }
 
 static void on_time(void *context)
 {
 	struct scheduler *scheduler = context;
 	int64_t now = loop_now_ms(scheduler->loop);
+	bool is_read;
 
 	check_clock(scheduler, now);
-	run_due(scheduler, now, false);
-	run_due(scheduler, now, true);
-	sleep_until_next(scheduler, now);
+	is_read = run_due(scheduler, now, false);
+	is_read &= run_due(scheduler, now, true);
+	sleep_until_next(scheduler, now, is_read);
 }
 
 struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct pipeline *pipeline)

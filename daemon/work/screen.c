@@ -1,26 +1,11 @@
 #include "daemon/work/screen.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/model/job.h"
-
-static __attribute__((cold, format(printf, 4, 5))) int
-refuse(struct request_flaw *flaw, const char *code, const char *param, const char *format, ...)
-{
-	va_list arguments;
-
-	flaw->code = code;
-	flaw->param = param;
-	va_start(arguments, format);
-	(void)vsnprintf(flaw->message, sizeof(flaw->message), format, arguments);
-	va_end(arguments);
-	return -EBADMSG;
-}
 
 static int parse(const struct screen *screen, const char *line, size_t size,
 		 struct request *ret_request, struct request_flaw *ret_flaw)
@@ -88,18 +73,18 @@ int screen_line(struct screen *screen, const char *line, size_t size, struct req
 	struct pair pair;
 
 	if (size > REQUEST_MAX_LINE)
-		return refuse(ret_flaw, "request_too_large", NULL,
-			      "This request has more than %u bytes, the most that one may have.",
-			      REQUEST_MAX_LINE);
+		return request_refuse(ret_flaw, "request_too_large", NULL,
+				      "This request has more than %u bytes, the most that one may have.",
+				      REQUEST_MAX_LINE);
 	if (parse(screen, line, size, ret_request, ret_flaw))
 		return -EBADMSG;
 	if (!ret_request->model.at && screen->model_size > REQUEST_MAX_MODEL)
-		return refuse(ret_flaw, "invalid_value", "body.model",
-			      "Invalid 'model': that of the job is too long.");
+		return request_refuse(ret_flaw, "invalid_value", "body.model",
+				      "Invalid 'model': that of the job is too long.");
 	write_pair(screen, line, ret_request, &pair);
 	if (memchr(pair.text + pair.url_size + 1, '\0', pair.model_size))
-		return refuse(ret_flaw, "invalid_value", "body.model",
-			      "Invalid 'model': it must not contain a NUL character.");
+		return request_refuse(ret_flaw, "invalid_value", "body.model",
+				      "Invalid 'model': it must not contain a NUL character.");
 	*ret_group = groups_find(&screen->groups, screen->key, pair.text, pair.url_size,
 				 pair.model_size);
 	return 0;

@@ -10,6 +10,7 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/hash.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/request.h"
 #include "daemon/work/digest.h"
@@ -182,6 +183,7 @@ static int write_fault(struct skipped *skipped, const struct fault *fault, struc
 
 	make_line(fault, &skipped->made);
 	outcome.length = (uint32_t)skipped->made.size - 1;
+	outcome.line_check = record_answer_check(hash_digest(skipped->made.data, outcome.length));
 	r = vault_write(skipped->lines, skipped->made.data, skipped->made.size, err);
 	if (!r)
 		r = rows_write(&skipped->outcomes, &outcome, err);

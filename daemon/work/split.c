@@ -38,25 +38,6 @@ static int keep_members(struct rows_writer *writer, int64_t job, int64_t shard, 
 	return rows_writer_keep(writer, job, name, err);
 }
 
-/* Adds what a member weighs. */
-static int weigh(struct split *split, const struct record_member *member,
-		 const struct load_limits *limits, struct load *load, struct error *err)
-{
-	struct record_row row;
-	struct load more;
-	int r = rows_read(&split->rows, member->row, &row, err);
-
-	/* A member of which there is no row is damage, not a mistake in asking. */
-	if (r == -ERANGE)
-		return error_set(err, -EUCLEAN, "%s of job %" PRId64 " names row %" PRIu32 ", which is not there",
-				 split->members.name, split->job, member->row);
-	if (r)
-		return r;
-	more = load_of_request(limits, row.wire_length, row.inputs);
-	load_add(load, &more);
-	return 0;
-}
-
 /* Keeps the members from begin to end as those of a shard of their own. */
 static int keep_part(struct split *split, int64_t begin, int64_t end, int64_t shard,
 		     const struct load_limits *limits, struct load *ret_load, struct error *err)
@@ -68,12 +49,15 @@ static int keep_part(struct split *split, int64_t begin, int64_t end, int64_t sh
 	rows_writer_init(&writer, split->vault, RECORD_MEMBERS);
 	for (int64_t i = begin; !r && i < end; i++) {
 		struct record_member member;
+		struct record_row row;
+		struct load more;
 
-		r = rows_read(&split->members, i, &member, err);
-		if (!r)
-			r = weigh(split, &member, limits, &load, err);
-		if (!r)
-			r = rows_write(&writer, &member, err);
+		r = rows_read_member(&split->members, i, &split->rows, &member, &row, err);
+		if (r)
+			break;
+		more = load_of_request(limits, row.wire_length, row.inputs);
+		load_add(&load, &more);
+		r = rows_write(&writer, &member, err);
 	}
 	if (!r)
 		r = keep_members(&writer, split->job, shard, err);

@@ -15,6 +15,7 @@
 #include "daemon/work/api_parse.h"
 #include "daemon/work/collect.h"
 #include "daemon/work/digest.h"
+#include "daemon/work/needs.h"
 #include "daemon/work/pool.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/rows.h"
@@ -115,6 +116,7 @@ static void hold(struct task *task, const struct collect_result *result)
 
 	/* A cancel that came while the answers were read has made it due already, which must not be undone. */
 	task->wait_ms = task_is_cancelled(task) ? 0 : -1;
+	task->shard.word = SHARD_WORD_ASKED;
 	if (!task->shard.why || strcmp(task->shard.why, words) != 0)
 		task_tell(task, "shard.note", "warning", words);
 	task_finish(task, TASK_NOT_YET, words);
@@ -273,6 +275,18 @@ static void on_collected(struct task *task)
 	task_finish(task, TASK_DONE, words);
 }
 
+/* A file that was fetched and is gone is damage here: its answers are not the provider's loss, and asking again would pay again. */
+static int check_download(struct task *task, char source, struct error *err)
+{
+	auto_free char *name = rows_download_name(task->shard.number, source == 'o' ? "out" : "err");
+	auto_vault_reader reader = VAULT_READER_NONE;
+
+	if (!needs_download(&task->shard, source) ||
+	    vault_open_record(task_vault(task), task->job.id, name, &reader, NULL) != -ENOENT)
+		return 0;
+	return error_set(err, -EUCLEAN, "%s of job %" PRId64 " is missing", name, task->job.id);
+}
+
 void step_collect(struct task *task)
 {
 	const struct config_provider *config = task->provider ? task->provider->config : NULL;
@@ -290,7 +304,9 @@ void step_collect(struct task *task)
 	if (!plan.max_attempts)
 		plan.max_attempts = config ? config->max_attempts : DEFAULT_MAX_ATTEMPTS;
 	provider_limits(task->provider, &plan.limits);
-	r = collect_new(task_vault(task), &task->job, &task->shard, &plan, &collect, &err);
+	r = check_download(task, 'o', &err) ?: check_download(task, 'e', &err);
+	if (!r)
+		r = collect_new(task_vault(task), &task->job, &task->shard, &plan, &collect, &err);
 	if (r) {
 		task_fail(task, r, err.text);
 		return;

@@ -1,4 +1,4 @@
-/* The create: the file becomes a batch, once. What cannot be told is looked up (lookup.c), or given up by a person. */
+/* The create: the file becomes a batch, once. What cannot be told is looked up (lookup.c), or settled by a person. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,26 +88,51 @@ static void on_not_created(struct task *task, const struct api_answer *answer)
 		task_finish_answer(task, answer);
 }
 
+/* The intent stays: the next try looks before it does anything. */
+static void on_doubt(struct task *task, const struct api_answer *answer, const char *words)
+{
+	task_tell(task, "shard.doubt", "warning", words);
+	task->wait_ms = task->provider->config->retry_first;
+	if (answer->retry_after_ms > task->wait_ms)
+		task->wait_ms = answer->retry_after_ms;
+	task_finish(task, TASK_NOT_YET, "whether the batch was created is not known; it will be looked up");
+}
+
+/* Something between us and the provider may answer with what it kept of another create. */
+static bool is_anothers(struct task *task, const struct api_batch *batch)
+{
+	int64_t owner = 0;
+
+	return (batch->marker && strcasecmp(batch->marker, task->shard.marker) != 0) ||
+	       (store_shard_owner(task_store(task), task->job.provider, batch->id, &owner) == 0 &&
+		owner != task->shard.id);
+}
+
+static void on_batch(struct task *task, const struct api_answer *answer)
+{
+	struct api_batch batch = { 0 };
+
+	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
+	if (is_anothers(task, &batch)) {
+		on_doubt(task, answer, "the answer shows another batch than the one that was asked for");
+	} else {
+		note_batch(task, &batch);
+		task_finish(task, TASK_DONE, task->shard.batch_id);
+	}
+	api_batch_release(&batch);
+}
+
 static void on_created(const struct api_answer *answer, void *context)
 {
 	struct task *task = context;
-	struct api_batch batch = { 0 };
 
 	task->request = NULL;
 	switch (answer->verdict) {
 	case API_OK:
-		(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
-		note_batch(task, &batch);
-		api_batch_release(&batch);
-		task_finish(task, TASK_DONE, task->shard.batch_id);
+		on_batch(task, answer);
 		break;
 	case API_DOUBT:
-		/* The intent stays: the next try looks before it does anything. */
-		task_tell(task, "shard.doubt", "warning", answer->words);
-		task->wait_ms = task->provider->config->retry_first;
-		if (answer->retry_after_ms > task->wait_ms)
-			task->wait_ms = answer->retry_after_ms;
-		task_finish(task, TASK_NOT_YET, "whether the batch was created is not known; it will be looked up");
+		on_doubt(task, answer, answer->words);
 		break;
 	case API_FULL:
 		on_queue_full(task, answer);
@@ -151,8 +176,10 @@ static void on_intended(int result, void *context)
 		forget_intent(task);
 		return;
 	}
+	task_enter(task);
 	task->request = api_create(task->provider->api, task->shard.provider_file, task->shard.url,
 				   task->job.window, task->shard.marker, on_created, task);
+	task_leave(task);
 }
 
 void step_create(struct task *task)
@@ -171,15 +198,4 @@ void step_create(struct task *task)
 	store_shard_save(task_store(task), &task->shard);
 	task->is_intending = true;
 	store_after_commit(task_store(task), on_intended, task);
-}
-
-/* Ends what waited for a person's word, for a cancel of the job is one. */
-void step_give_up(struct task *task)
-{
-	auto_free char *words = xasprintf("whether a batch exists at the provider was never settled; it would be one of "
-					  "the file %s with the marker %s, and might have to be cancelled there",
-					  task->shard.provider_file, task->shard.marker);
-
-	task_tell(task, "shard.note", "error", words);
-	task_go(task, SHARD_CANCELLED, "cancelled in uncertainty, by its owner");
 }

@@ -38,7 +38,8 @@ static void free_fetching(void *work)
 /* Whether what is not there is still looked for. */
 static bool is_probing(struct task *task)
 {
-	if (!task->shard.missed_at)
+	/* What began in the future began before the clock was set back: it would last for years. */
+	if (!task->shard.missed_at || task->shard.missed_at > task_now(task))
 		task->shard.missed_at = task_now(task);
 	return task_now(task) < task->shard.missed_at + task->provider->config->probe_lost;
 }

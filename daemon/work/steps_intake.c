@@ -6,6 +6,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/hash.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/load.h"
@@ -300,10 +301,34 @@ static void names_release(struct group_names *names)
 	free(names->urls);
 }
 
+/*
+ * Drawn so that whoever cuts the same job again, which only a restored copy does, draws the same: what the original created then is found
+ * by it. The instance's key makes it as good as random for anybody else.
+ */
+static char *marker_of(struct task *task, const struct cut_shard *cut, const char *model, const char *url)
+{
+	auto_free char *text = xasprintf("%016" PRIx64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %s %s",
+					 store_id_key(task_store(task)), task->job.id, task->job.created_at, cut->number,
+					 cut->load.requests, cut->load.bytes, model, url);
+	struct hash_sha256 *sha256 = hash_sha256_new();
+	uint8_t digest[HASH_SHA256_SIZE];
+	uint64_t front;
+	uint32_t rest;
+
+	hash_sha256_add(sha256, text, strlen(text));
+	hash_sha256_finish(sha256, digest);
+	hash_sha256_free(sha256);
+	memcpy(&front, digest, sizeof(front));
+	memcpy(&rest, digest + sizeof(front), sizeof(rest));
+	return xasprintf("%016" PRIx64 "%08" PRIx32, front, rest);
+}
+
 /* A shard that no batch could hold is not sent: all that is left to do is to say so. */
 static void add_shard(struct task *task, const struct cut_shard *cut, char *model, char *url)
 {
+	int64_t restored_from = store_restored_from(task_store(task));
 	bool is_sent = cut->excess == LOAD_FITS;
+	auto_free char *marker = marker_of(task, cut, model, url);
 	auto_free char *refusal = NULL;
 	struct load_limits limits;
 
@@ -320,6 +345,8 @@ static void add_shard(struct task *task, const struct cut_shard *cut, char *mode
 					.inputs = cut->load.inputs,
 					.tokens = cut->load.tokens,
 					.attempt = 1,
+					.marker = marker,
+					.intended_at = is_sent && task->job.created_at <= restored_from ? restored_from : 0,
 					.refusal = refusal,
 					.refusal_code = (char *)(uintptr_t)load_excess_code(cut->excess) },
 		       0);

@@ -1,12 +1,14 @@
 /* The step that writes a job's results: two passes, one for each result file. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/log.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
 #include "daemon/work/merge.h"
@@ -22,6 +24,7 @@ struct merging {
 	struct vault_writer *writer;
 	struct vault_writer *written[2]; /* successes, errors */
 	struct job_counts counts;
+	struct error problem; /* damage that was not passed over, of a job that shall end */
 	char *buffer;
 };
 
@@ -38,29 +41,24 @@ static void free_merging(void *work)
 	free(merging);
 }
 
-static int begin_pass(struct task *task, enum merge_selection selection, struct error *err)
+static void begin_pass(struct task *task, enum merge_selection selection)
 {
 	struct merging *merging = task->work;
-	const struct merge_plan plan = {
-		.selection = selection,
-		.form = MERGE_LINES,
-		.rest = task->job.state == JOB_CANCELLING ? OUTCOMES_CANCELLED : OUTCOMES_MISSING,
-	};
 
 	merging->selection = selection;
 	merging->writer = vault_writer_new(task_vault(task), VAULT_FILE_LIMIT);
-	return merge_new(task_vault(task), &task->job, &merging->shards, &plan, &merging->merge, err);
 }
 
-static int end_pass(struct task *task, struct error *err)
+static int end_pass(struct task *task)
 {
 	struct merging *merging = task->work;
 
 	merging->counts = *merge_counts(merging->merge);
-	merge_free(take(merging->merge));
 	if (merging->selection == MERGE_OK) {
 		merging->written[0] = take(merging->writer);
-		return begin_pass(task, MERGE_ERRORS, err) ?: 1;
+		merge_rewind(merging->merge, MERGE_ERRORS);
+		begin_pass(task, MERGE_ERRORS);
+		return 1;
 	}
 	merging->written[1] = take(merging->writer);
 	return 0;
@@ -69,13 +67,16 @@ static int end_pass(struct task *task, struct error *err)
 static int slice_merge(struct task *task, struct error *err)
 {
 	struct merging *merging = task->work;
-	int64_t got = merge_read(merging->merge, merging->buffer, MERGE_BUFFER, err);
+	int64_t got = merge_read(merging->merge, merging->buffer, MERGE_BUFFER, &merging->problem);
 	int r;
 
 	if (got == MERGE_END)
-		return end_pass(task, err);
+		return end_pass(task);
+	/* A job whose end is wanted ends with what there is. */
+	if (got < 0 && damage_is((int)got) && task->job.state == JOB_CANCELLING)
+		return 0;
 	if (got < 0)
-		return (int)got;
+		return error_set(err, (int)got, "%s", merging->problem.text);
 	r = vault_write(merging->writer, merging->buffer, (size_t)got, err);
 	return r ? r : 1;
 }
@@ -90,6 +91,7 @@ static int64_t keep_results(struct task *task, struct vault_writer *writer, cons
 		.purpose = (char *)"batch_output",
 		.name = name,
 		.bytes = vault_writer_size(writer),
+		.digest = vault_writer_digest(writer),
 		.created_at = task_now(task),
 	};
 	int64_t id;
@@ -131,6 +133,13 @@ static void note_merged(struct job *job, void *context)
 	job->error_file = merged->error_file;
 }
 
+static void note_unmerged(struct job *job, void *context)
+{
+	const struct merged *merged = context;
+
+	job->output_file = merged->output_file;
+}
+
 /* One sentence; of the failed, why they failed without a word of the provider. */
 static char *merged_words(const struct job_counts *counts)
 {
@@ -157,6 +166,37 @@ static char *merged_words(const struct job_counts *counts)
 	return xstrdup(buffer_text(&words));
 }
 
+static void tell_damage(struct task *task)
+{
+	const struct damage *damage = merge_damage(((struct merging *)task->work)->merge);
+	auto_free char *words = NULL;
+
+	if (!damage->count)
+		return;
+	words = xasprintf("what is damaged was left out, %" PRId64 " times; the first: %s", damage->count,
+			  damage->first.text);
+	log_error("a job's files are damaged, what cannot be had of it is left out", log_number("JOB", task->job.id),
+		  log_number("COUNT", damage->count));
+	task_tell(task, "job.note", "error", words);
+}
+
+/* The damage is such that not every request can be told of; the successes are there, if they could be written. */
+static void on_unmerged(struct task *task)
+{
+	struct merging *merging = task->work;
+	struct merged merged = { .counts = NULL };
+	struct error err = { 0 };
+
+	if (merging->written[0])
+		merged.output_file = keep_results(task, take(merging->written[0]), "output", &err);
+	if (merged.output_file < 0) {
+		task_fail(task, (int)merged.output_file, err.text);
+		return;
+	}
+	(void)task_update_job(task, note_unmerged, &merged);
+	task_give_up(task, merging->problem.text);
+}
+
 static void on_merged(struct task *task)
 {
 	struct merging *merging = task->work;
@@ -167,6 +207,10 @@ static void on_merged(struct task *task)
 	if (!task_counts(task)) {
 		/* Cancelled meanwhile: it is merged again, and these results would belong to nobody. */
 		task_finish(task, TASK_DONE, NULL);
+		return;
+	}
+	if (merging->problem.code) {
+		on_unmerged(task);
 		return;
 	}
 	/* G3: nothing is called done that does not add up. */
@@ -183,12 +227,19 @@ static void on_merged(struct task *task)
 		return;
 	}
 	(void)task_update_job(task, note_merged, &merged);
+	tell_damage(task);
 	task_finish(task, TASK_DONE, words);
 }
 
 void step_merge(struct task *task)
 {
 	struct merging *merging = xcalloc(1, sizeof(*merging));
+	bool is_cancelled = task->job.state == JOB_CANCELLING;
+	const struct merge_plan plan = {
+		.selection = MERGE_OK,
+		.form = MERGE_LINES,
+		.rest = is_cancelled ? OUTCOMES_CANCELLED : OUTCOMES_MISSING,
+	};
 	struct error err = { 0 };
 	int r;
 
@@ -197,10 +248,13 @@ void step_merge(struct task *task)
 	task->work_free = free_merging;
 	r = outcomes_shards_load(&merging->shards, task_store(task), task->job.id);
 	if (!r)
-		r = begin_pass(task, MERGE_OK, &err);
+		r = merge_new(task_vault(task), &task->job, &merging->shards, &plan, &merging->merge, &err);
 	if (r) {
 		task_fail(task, r, err.text);
 		return;
 	}
+	if (is_cancelled)
+		merge_salvage(merging->merge);
+	begin_pass(task, MERGE_OK);
 	task_work(task, slice_merge, on_merged);
 }

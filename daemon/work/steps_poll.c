@@ -19,6 +19,8 @@
 #define PROBE_EVERY_MS (60 * 1000)
 /* A batch that is gone while its cancel is wanted was asked for so often, before it is given up. */
 #define GONE_TRIES 5
+/* A cancel that fails so often may be one of a batch that has ended, which only a poll tells. */
+#define CANCEL_TRIES 3
 
 /* Keeps the provider's object as it came, for people. */
 static int keep_object(struct task *task, const struct api_answer *answer, struct error *err)
@@ -50,11 +52,12 @@ static void on_terminal(struct task *task, const struct api_answer *answer, cons
 	struct error err = { 0 };
 	int r;
 
-	if (lookup_is_due(task)) {
-		lookup_watch(task);
+	if (lookup_is_due(task, true)) {
+		lookup_watch(task, true);
 		return;
 	}
-	if (!shard->ended_at)
+	/* A clock that was set back since would make the wait for the files last for years. */
+	if (!shard->ended_at || shard->ended_at > task_now(task))
 		shard->ended_at = task_now(task);
 	if (is_file_awaited(batch) && task_now(task) < shard->ended_at + task->provider->config->probe_lost) {
 		task->wait_ms = PROBE_EVERY_MS < task->provider->config->poll_longest ?
@@ -111,6 +114,14 @@ static bool is_gone_for_good(const struct task *task, const struct api_answer *a
 	       task_now(task) >= task->job.cancelling_at + TASK_PROBE_MS;
 }
 
+/* Whether a batch that is gone shall be looked for under another name: not at once, for it happens for a moment, and ever more rarely. */
+static bool is_name_doubted(const struct task *task, const struct api_answer *answer)
+{
+	int64_t tries = task->shard.tries;
+
+	return answer->verdict == API_GONE && tries && !(tries & (tries + 1));
+}
+
 static void on_retrieved(const struct api_answer *answer, void *context)
 {
 	struct task *task = context;
@@ -120,6 +131,10 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 	auto_free char *words = NULL;
 
 	task->request = NULL;
+	if (is_name_doubted(task, answer)) {
+		lookup_name(task);
+		return;
+	}
 	if (answer->verdict == API_REFUSED || answer->verdict == API_GONE) {
 		/* Answers that were paid for may be there: without a cancel it is never given up. */
 		task->refusal_code = xstrdup(answer->code);
@@ -133,7 +148,9 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
 	remote_tell_unknown(task, &batch);
 	shard->polls = note_progress(shard, &batch) ? 0 : shard->polls + 1;
-	shard->tries = 0;
+	/* They count on for a list in which its twins cannot be looked for. */
+	if (!api_status_is_terminal(batch.status) || !lookup_is_due(task, true))
+		shard->tries = 0;
 	if (api_status_is_terminal(batch.status)) {
 		on_terminal(task, answer, &batch);
 	} else {
@@ -164,15 +181,25 @@ static void on_cancelled(const struct api_answer *answer, void *context)
 	task_finish_answer(task, answer);
 }
 
+static bool is_cancel_next(const struct task *task)
+{
+	const struct shard *shard = &task->shard;
+
+	return task->job.state == JOB_CANCELLING && !shard->is_cancel_sent &&
+	       (shard->tries < CANCEL_TRIES || shard->tries % 2 == 0);
+}
+
 void step_poll(struct task *task)
 {
 	struct api *api = task->provider->api;
 
-	if (task->job.state == JOB_CANCELLING && !task->shard.is_cancel_sent)
+	/* A clock that was set back since would tell a twin, or its time, by what is to come. */
+	if (task->shard.batch_created_at > task_now(task))
+		task->shard.batch_created_at = task_now(task);
+	if (is_cancel_next(task))
 		task->request = api_cancel(api, task->shard.batch_id, on_cancelled, task);
-	else if (lookup_is_due(task) &&
-		 task_now(task) >= task->shard.batch_created_at + task->provider->config->settle)
-		lookup_watch(task);
+	else if (lookup_is_due(task, false))
+		lookup_watch(task, false);
 	else
 		task->request = api_retrieve(api, task->shard.batch_id, on_retrieved, task);
 }

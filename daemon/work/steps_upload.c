@@ -6,10 +6,12 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/io/http.h"
+#include "daemon/io/store.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
+#include "daemon/work/strays.h"
 #include "daemon/work/task.h"
 #include "daemon/work/wire.h"
 
@@ -19,6 +21,7 @@
 struct upload {
 	struct wire *wire;
 	struct http_source source;
+	bool is_first; /* no upload of the shard before it left anything in doubt */
 };
 
 static void free_upload(void *work)
@@ -31,17 +34,32 @@ static void free_upload(void *work)
 
 static int64_t read_wire(void *context, char *bytes, size_t size)
 {
-	return wire_read(context, bytes, size);
+	const struct task *task = context;
+	const struct upload *upload = task->work;
+	int64_t got;
+
+	task_enter(task);
+	got = wire_read(upload->wire, bytes, size);
+	task_leave(task);
+	return got;
 }
 
 static int seek_wire(void *context, int64_t offset)
 {
-	return wire_seek(context, offset);
+	const struct task *task = context;
+	const struct upload *upload = task->work;
+	int r;
+
+	task_enter(task);
+	r = wire_seek(upload->wire, offset);
+	task_leave(task);
+	return r;
 }
 
 /* The provider counts other bytes than were sent. Returns whether the task ended with that. */
-static bool judge_size(struct task *task, int64_t bytes)
+static bool judge_size(struct task *task, const struct api_file *file)
 {
+	int64_t bytes = file->bytes;
 	auto_free char *words = NULL;
 
 	if (bytes < 0 || bytes == task->shard.bytes)
@@ -49,12 +67,22 @@ static bool judge_size(struct task *task, int64_t bytes)
 	words = xasprintf("the provider has %" PRId64 " bytes of the %" PRId64 " that were sent", bytes,
 			  task->shard.bytes);
 	if (task->shard.tries + 1 < UPLOAD_TRIES) {
+		strays_note_file(task, file->id);
 		task_finish(task, TASK_TRY_AGAIN, words);
 		return true;
 	}
 	/* Nothing is lost by going on: what it does not answer is missed when the answers are collected. */
 	task_tell(task, "shard.note", "warning", words);
 	return false;
+}
+
+/* Whether it is certain that no file came of an upload without an answer of use. */
+static bool left_nothing(const struct http_response *head)
+{
+	if (head->transport != HTTP_ANSWERED)
+		return head->transport == HTTP_NOT_SENT;
+	return head->status >= 400 && head->status < 500 && head->status != 408 && head->status != 409 &&
+	       head->status != 499;
 }
 
 static void on_uploaded(const struct api_answer *answer, void *context)
@@ -66,6 +94,8 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 	auto_free char *words = NULL;
 
 	task->request = NULL;
+	if (upload->is_first && ((answer->verdict == API_OK && !problem->code) || left_nothing(answer->head)))
+		strays_drop_upload(task);
 	if (problem->code) {
 		task_fail(task, problem->code, problem->text);
 		return;
@@ -79,7 +109,7 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 		return;
 	}
 	(void)api_parse_file(answer->body, answer->size, &file, NULL);
-	if (judge_size(task, file.bytes)) {
+	if (judge_size(task, &file)) {
 		api_file_release(&file);
 		return;
 	}
@@ -92,13 +122,36 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 	task_finish(task, TASK_DONE, words);
 }
 
+/* That a file may come to be there is on disk: now the call may leave, unless a stop came in between. */
+static void on_noted(int result, void *context)
+{
+	struct task *task = context;
+	struct upload *upload = task->work;
+	auto_free char *name = strays_file_name(task->shard.marker);
+
+	task->is_intending = false;
+	if (result)
+		pipeline_wake(task->pipeline, TASK_SPOILED_WAIT_MS);
+	if (result || task->pipeline->is_stopping) {
+		task_free(task);
+		return;
+	}
+	task_enter(task);
+	task->request = api_upload(task->provider->api, name, &upload->source, on_uploaded, task);
+	task_leave(task);
+}
+
 void step_upload(struct task *task)
 {
-	auto_free char *name = xasprintf("batchd-%s.jsonl", task->shard.marker);
 	struct upload *upload;
 	struct error err = { 0 };
 	int r;
 
+	/* In a restored copy: the original may have uploaded it, and created its batch. */
+	if (task->shard.intended_at) {
+		lookup_start(task);
+		return;
+	}
 	if (task->job.state != JOB_RUNNING) {
 		task_go(task, SHARD_CANCELLED, "cancelled before it was sent");
 		return;
@@ -113,7 +166,9 @@ void step_upload(struct task *task)
 	}
 	upload->source = (struct http_source){ .read = read_wire,
 					       .seek = seek_wire,
-					       .context = upload->wire,
+					       .context = task,
 					       .size = task->shard.bytes };
-	task->request = api_upload(task->provider->api, name, &upload->source, on_uploaded, task);
+	upload->is_first = strays_note_upload(task);
+	task->is_intending = true;
+	store_after_commit(task_store(task), on_noted, task);
 }

@@ -11,6 +11,7 @@
 #include "daemon/base/log.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
+#include "daemon/io/note.h"
 #include "daemon/io/store.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
@@ -116,17 +117,21 @@ static void finish_done(struct task *task, const char *words)
 /* Puts the next look at now + wait_ms, in the shard or the job, with what it waits for. */
 static void postpone(struct task *task, int64_t wait_ms, const char *words)
 {
-	int64_t at = task_now(task) + (task->is_cancel_news && wait_ms > 0 ? 0 : wait_ms);
+	int64_t at;
 
+	/* What waits for a person does so no more, once the job shall end. */
+	if (task->is_cancel_news)
+		wait_ms = 0;
+	at = wait_ms < 0 ? 0 : task_now(task) + wait_ms;
 	if (task->shard.id) {
 		free(task->shard.why);
 		task->shard.why = xstrdup(words);
-		task->shard.due_at = wait_ms < 0 ? 0 : at;
+		task->shard.due_at = at;
 		store_shard_save(task->pipeline->store, &task->shard);
 	} else {
 		free(task->job.why);
 		task->job.why = xstrdup(words);
-		task->job.due_at = wait_ms < 0 ? 0 : at;
+		task->job.due_at = at;
 		store_job_save(task->pipeline->store, &task->job);
 	}
 }
@@ -175,8 +180,16 @@ static void finish_hopeless(struct task *task, const char *words)
 	}
 }
 
+/* A step that was run and got somewhere is no deadly one. One that fails, and fails, may be: between two deaths. */
+static void forget_deaths(const struct task *task, enum task_outcome outcome)
+{
+	if (task->pipeline->has_deaths && task->is_begun && outcome == TASK_NOT_YET)
+		store_death_forget(task->pipeline->store, task->job.id, task->shard.number);
+}
+
 void task_finish(struct task *task, enum task_outcome outcome, const char *words)
 {
+	forget_deaths(task, outcome);
 	if (refresh_job(task))
 		switch (outcome) {
 		case TASK_DONE:
@@ -207,6 +220,7 @@ void task_go(struct task *task, enum shard_state state, const char *words)
 void task_fail(struct task *task, int code, const char *words)
 {
 	struct pipeline *pipeline = task->pipeline;
+	bool is_known;
 
 	if (code == -EIO)
 		pipeline->callbacks.on_fatal(EXIT_IO, pipeline->callbacks.context);
@@ -214,32 +228,43 @@ void task_fail(struct task *task, int code, const char *words)
 		task_finish(task, TASK_TRY_AGAIN, words);
 		return;
 	}
+	/* The step, as it is run in a job that was cancelled, may do without what is damaged. */
+	is_known = refresh_job(task);
+	if (is_known && task->job.state == JOB_CANCELLING && !task->is_cancel_news) {
+		task_give_up(task, words);
+		return;
+	}
 	/* Damage does not heal by waiting: a person must look. */
 	log_error("a job's files are damaged, it is held", log_number("JOB", task->job.id),
 		  log_number("SHARD", task->shard.number), log_text("STEP", task->step->name));
-	if (refresh_job(task)) {
+	if (is_known) {
 		pipeline_tell(pipeline, &task->job, task->shard.id ? &task->shard : NULL, "job.note", "error", words);
 		postpone(task, -1, words);
 	}
 	task_end(task);
 }
 
+/* The journal and other users see code and status; the owner's history has the words. */
+static void pause_provider(struct task *task, const struct api_answer *answer)
+{
+	const char *code = answer->code;
+	auto_free char *why = xasprintf("paused: HTTP %d%s%s", answer->status, code ? " " : "", code ? code : "");
+
+	provider_pause(task->provider, task_now(task) + PROVIDER_PAUSE_MS, why);
+	log_error("the provider refuses us, it is paused", log_text("PROVIDER", task->provider->config->name),
+		  log_number("HTTP_STATUS", answer->status), log_text("CODE", code),
+		  log_text("REQUEST_ID", answer->request_id));
+}
+
 void task_finish_answer(struct task *task, const struct api_answer *answer)
 {
-	auto_free char *why = NULL;
-
 	task->retry_after_ms = answer->retry_after_ms;
 	switch (answer->verdict) {
 	case API_OK:
 		task_finish(task, TASK_DONE, NULL);
 		break;
 	case API_PAUSE:
-		/* The journal and other users see code and status; the owner's history has the words. */
-		why = xasprintf("paused: HTTP %d %s", answer->status, answer->code ? answer->code : "");
-		provider_pause(task->provider, task_now(task) + PROVIDER_PAUSE_MS, why);
-		log_error("the provider refuses us, it is paused", log_text("PROVIDER", task->provider->config->name),
-			  log_number("HTTP_STATUS", answer->status), log_text("CODE", answer->code),
-			  log_text("REQUEST_ID", answer->request_id));
+		pause_provider(task, answer);
 		task_finish(task, TASK_TRY_AGAIN, answer->words);
 		break;
 	case API_REFUSED:
@@ -281,6 +306,16 @@ int64_t task_now(const struct task *task)
 	return loop_now_ms(task->pipeline->loop);
 }
 
+void task_enter(const struct task *task)
+{
+	note_enter(task->pipeline->note, task->job.id, task->shard.number, task->step->name);
+}
+
+void task_leave(const struct task *task)
+{
+	note_leave(task->pipeline->note);
+}
+
 void task_work(struct task *task, int (*slice)(struct task *task, struct error *err),
 	       void (*on_sliced)(struct task *task))
 {
@@ -291,7 +326,7 @@ void task_work(struct task *task, int (*slice)(struct task *task, struct error *
 
 void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in_ms)
 {
-	auto_free char *marker = task_marker(task->pipeline->loop);
+	auto_free char *marker = shard->marker ? xstrdup(shard->marker) : task_marker(task->pipeline->loop);
 	struct shard copy = *shard;
 
 	copy.job = task->job.id;

@@ -17,6 +17,7 @@
 struct api_answer;
 struct api_request;
 struct loop;
+struct note;
 struct provider;
 struct task;
 
@@ -50,8 +51,9 @@ struct task {
 	int64_t retry_after_ms; /* the server's wish, or -1 */
 	char *refusal_code; /* of TASK_HOPELESS: the provider's error code, or ours; owned; NULL: none */
 	bool is_cancel_news; /* the job was cancelled while the step ran: the next look is at once */
+	bool is_begun; /* its step was run */
 	bool is_ending; /* waits for the commit */
-	bool is_intending; /* so does its intent to create; it must not be freed meanwhile */
+	bool is_intending; /* so does its intent to create, or to upload; it must not be freed meanwhile */
 };
 
 struct pipeline {
@@ -64,6 +66,8 @@ struct pipeline {
 	size_t active;
 	struct loop_timer *worker; /* turns the tasks that have slices to do */
 	struct loop_timer *waker;  /* pipeline_wake */
+	struct note *note;	   /* of what is being done, for whoever starts after a death */
+	bool has_deaths;	   /* steps that ended a daemon before this one are counted on disk */
 	bool is_stopping;
 };
 
@@ -84,6 +88,13 @@ void pipeline_tell(struct pipeline *pipeline, const struct job *job, const struc
 /* Looks for what is due after so long: for whoever writes, or gives up, where no turn is certain to follow. */
 void pipeline_wake(struct pipeline *pipeline, int64_t in_ms);
 
+/* The step that is due in the state of a job, or of its shard (or NULL); without run: none. */
+const struct step *pipeline_step(const struct job *job, const struct shard *shard);
+
+/* Around all that is done for a task: a death in between is one of its step. */
+void task_enter(const struct task *task);
+void task_leave(const struct task *task);
+
 /* Drops a task without an end: the disk knows that its step is due. */
 void task_free(struct task *task);
 
@@ -101,8 +112,15 @@ void task_work(struct task *task, int (*slice)(struct task *task, struct error *
 void task_finish(struct task *task, enum task_outcome outcome, const char *words);
 /* Ends a task of a shard with another state than the step's next, and an event that says why. */
 void task_go(struct task *task, enum shard_state state, const char *words);
-/* Ends a task whose local work failed: out of room waits, EIO ends the daemon, damage holds the job. */
+/* Ends a task whose local work failed: out of room waits, EIO ends the daemon, damage holds the job, or ends it if it was cancelled. */
 void task_fail(struct task *task, int code, const char *words);
+/*
+ * Ends a task whose step cannot be run, of a job that shall end: the shard goes on, or ends, without what the step was to find, a job
+ * fails. words: why, one sentence.
+ */
+void task_give_up(struct task *task, const char *words);
+/* Whether the step is one that ends the daemon, of a job that shall end: then the task ends, now or later, without it. */
+bool task_skip_deadly(struct task *task);
 /* Ends a task for an answer that is not API_OK, as its verdict says; a pause pauses the provider. */
 void task_finish_answer(struct task *task, const struct api_answer *answer);
 
@@ -111,7 +129,7 @@ void task_tell(struct task *task, const char *type, const char *level, const cha
 
 /*
  * A new shard, whose rows are kept as its member file already. born: CUT, UPLOADED, FETCHED or, never due, COLLECTED.
- * due_in_ms: from now.
+ * marker NULL: one is drawn. due_in_ms: from now.
  */
 void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in_ms);
 /* The next free shard number of the task's job. */
@@ -140,13 +158,18 @@ void step_create(struct task *task);
 void step_poll(struct task *task);
 void step_fetch(struct task *task);
 void step_collect(struct task *task);
-void step_give_up(struct task *task);
+void step_settle(struct task *task);
 
 /* Settles a create in doubt: looks for the batch, and ends the task. Never creates. */
 void lookup_start(struct task *task);
-/* Whether the shard's batch was created after another create of it was found absent: then a twin may yet appear. */
-bool lookup_is_due(const struct task *task);
-/* Looks for it once, cancels and tells it, and ends the task with NOT_YET and nothing to wait for. */
-void lookup_watch(struct task *task);
+/*
+ * Whether it is time to look for a twin of the shard's batch, which may yet appear: it was created after another create was found absent,
+ * or after a person's word. Twice: when it had time to appear, and when the batch has ended.
+ */
+bool lookup_is_due(const struct task *task, bool is_ended);
+/* Looks for it, cancels and tells it, and ends the task with NOT_YET and nothing to wait for. is_last: nobody looks again. */
+void lookup_watch(struct task *task, bool is_last);
+/* The provider does not know the shard's batch: looks for it under another name, takes that, and ends the task. */
+void lookup_name(struct task *task);
 
 #endif

@@ -1,12 +1,14 @@
 #include "daemon/work/wire.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/hash.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/job.h"
 #include "daemon/work/form.h"
@@ -21,6 +23,8 @@ struct wire {
 	struct rows_reader members;
 	struct form form;
 	struct record_row row;
+	int64_t row_number;
+	bool is_tested; /* the line of row is what it was */
 	struct form_line line; /* of row; no piece: before the first row */
 	size_t piece;	       /* of line, that is being given out; line.count: all were */
 	uint32_t sent;	       /* bytes of that piece that were */
@@ -37,10 +41,8 @@ static int next_row(struct wire *wire)
 {
 	struct record_member member;
 	int64_t size = 0;
-	int r = rows_read(&wire->members, wire->next, &member, &wire->error);
+	int r = rows_read_member(&wire->members, wire->next, &wire->rows, &member, &wire->row, &wire->error);
 
-	if (!r)
-		r = rows_read(&wire->rows, member.row, &wire->row, &wire->error);
 	if (r)
 		return r;
 	form_line(&wire->form, &wire->row, &wire->line);
@@ -52,26 +54,48 @@ static int next_row(struct wire *wire)
 				 "row %u would be sent as %lld bytes, its record says %u", member.row,
 				 (long long)size, wire->row.wire_length);
 	wire->next++;
+	wire->row_number = member.row;
+	wire->is_tested = false;
 	wire->piece = 0;
 	wire->sent = 0;
 	return 0;
 }
 
-/* Bytes of the input from offset on, as many as the window gives, at least one. */
-static int64_t window_bytes(struct wire *wire, int64_t offset, const char **ret_bytes)
+/* Bytes of the input from offset on, as many as the window gives, at least least, which fits. */
+static int64_t window_bytes(struct wire *wire, int64_t offset, int64_t least, const char **ret_bytes)
 {
-	if (offset < wire->window_at || offset >= wire->window_at + wire->window_size) {
+	if (offset < wire->window_at || offset + least > wire->window_at + wire->window_size) {
 		int64_t got = vault_read(&wire->input, offset, wire->window, WINDOW);
 
 		wire->window_at = offset;
 		wire->window_size = got > 0 ? got : 0;
-		if (got <= 0)
-			return error_set(&wire->error, got ? (int)got : -EUCLEAN,
+		if (got < least)
+			return error_set(&wire->error, got < 0 ? (int)got : -EUCLEAN,
 					 "the input cannot be read at byte %lld: %s", (long long)offset,
-					 got ? error_name((int)got) : "it is shorter than it was");
+					 got < 0 ? error_name((int)got) : "it is shorter than it was");
 	}
 	*ret_bytes = wire->window + (offset - wire->window_at);
 	return wire->window_at + wire->window_size - offset;
+}
+
+/* Tests the line of the current row: in the window, which then has it for those who copy, if it fits in there. */
+static int test_line(struct wire *wire)
+{
+	const struct record_row *row = &wire->row;
+	const char *bytes;
+	int64_t got = 0;
+	int r = 0;
+
+	if (row->length > WINDOW)
+		r = rows_test_line(&wire->input, row, wire->row_number, &wire->error);
+	else if (row->line_check)
+		got = window_bytes(wire, (int64_t)row->offset, row->length, &bytes);
+	if (got > 0 && !record_row_fits(row, hash_digest(bytes, row->length)))
+		r = rows_damaged_line(row, wire->row_number, &wire->error);
+	if (got < 0)
+		r = (int)got;
+	wire->is_tested = !r;
+	return r;
 }
 
 /* Some of the current piece. */
@@ -85,7 +109,7 @@ static int64_t read_piece(struct wire *wire, char *bytes, size_t size)
 	if (from)
 		from += wire->sent;
 	else
-		count = window_bytes(wire, (int64_t)wire->row.offset + piece->at + wire->sent, &from);
+		count = window_bytes(wire, (int64_t)wire->row.offset + piece->at + wire->sent, 1, &from);
 	if (count < 0)
 		return count;
 	if (count > left)
@@ -147,6 +171,9 @@ int64_t wire_read(struct wire *wire, char *bytes, size_t size)
 			if (got)
 				return got;
 		}
+		got = wire->is_tested ? 0 : test_line(wire);
+		if (got)
+			return got;
 		got = read_piece(wire, bytes + filled, size - filled);
 		if (got < 0)
 			return got;

@@ -1,7 +1,8 @@
 /*
  * A shard in its wire form: the lines of its rows as they are sent (work/form), one after the
  * other, streamed out of the job's input. Nothing is copied beforehand, and it can be sent from any
- * place again.
+ * place again. Each line is tested against its record before its first byte is given out, so that a
+ * damaged one is never sent.
  */
 #ifndef BATCHD_WORK_WIRE_H
 #define BATCHD_WORK_WIRE_H
@@ -19,7 +20,7 @@ int wire_open(struct vault *vault, const struct job *job, const struct shard *sh
 	      struct wire **ret_wire, struct error *err);
 /*
  * Copies up to size bytes from the current place; 0 at the end; negative errno (wire_error has the
- * sentence).
+ * sentence; -EUCLEAN: the input or a record is damaged).
  */
 int64_t wire_read(struct wire *wire, char *bytes, size_t size);
 /* Goes to an absolute offset. */

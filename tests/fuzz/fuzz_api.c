@@ -130,6 +130,36 @@ static void check_listed(const char *json, size_t size, const char *id)
 	free(seen.id);
 }
 
+static void on_file(const struct api_file *file, void *context)
+{
+	struct seen *seen = context;
+
+	assert(file->id && *file->id && file->bytes >= -1 && file->created_at >= 0);
+	check_text(file->id, API_MAX_ID);
+	check_text(file->name, API_MAX_ID);
+	check_text(file->purpose, API_MAX_ID);
+	free(seen->id);
+	seen->id = xstrdup(file->id);
+	seen->count++;
+}
+
+/* A page of files is one of batches too, as far as it can be read. */
+static void check_files(const char *json, size_t size)
+{
+	struct seen files = {0}, batches = {0};
+	char *last_file = NULL, *last_batch = NULL;
+	int has_more = 7, also = 7;
+	int r = api_parse_files(json, size, on_file, &files, &has_more, &last_file, NULL);
+
+	assert(api_parse_list(json, size, on_batch, &batches, &also, &last_batch, NULL) == r);
+	assert(files.count == batches.count && has_more == also);
+	assert(!last_file == !files.count && (!last_file || strcmp(last_file, last_batch) == 0));
+	free(last_file);
+	free(last_batch);
+	free(files.id);
+	free(batches.id);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *json = (const char *)data;
@@ -148,10 +178,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(err.text[0]);
 	}
 	check_list(json, size);
+	check_files(json, size);
 	if (api_parse_file(json, size, &file, &err) == 0) {
 		assert(file.id && *file.id && file.bytes >= -1);
 		check_text(file.id, API_MAX_ID);
 		check_text(file.status, API_MAX_ID);
+		check_text(file.name, API_MAX_ID);
+		check_text(file.purpose, API_MAX_ID);
+		assert(file.created_at >= 0);
 		api_file_release(&file);
 	}
 	api_parse_error(json, size, &refusal);

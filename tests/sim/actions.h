@@ -28,6 +28,7 @@ struct plan {
 struct list_view {
 	int64_t hide_younger_ms;
 	bool is_empty, ignores_after, overlaps;
+	bool ignores_order, ignores_purpose; /* of files */
 	bool is_bare, has_no_more, has_no_ends, always_more;
 };
 

@@ -415,6 +415,8 @@ static void list_options(const struct rule *rule, struct list_view *view)
 	view->is_empty |= rule_number(rule, "empty", 0) != 0;
 	view->ignores_after |= rule_number(rule, "ignore_after", 0) != 0;
 	view->overlaps |= rule_number(rule, "overlap", 0) != 0;
+	view->ignores_order |= rule_number(rule, "ignore_order", 0) != 0;
+	view->ignores_purpose |= rule_number(rule, "ignore_purpose", 0) != 0;
 	view->is_bare |= rule_number(rule, "bare", 0) != 0;
 	view->has_no_more |= rule_number(rule, "no_has_more", 0) != 0;
 	view->has_no_ends |= rule_number(rule, "no_ends", 0) != 0;
@@ -469,6 +471,8 @@ const struct action actions_calls[] = {
 	{ "list_stale",       STAGE_LIST,   { .list = list_stale },   "{\"ms\":60000}" },
 	{ "list_empty",       STAGE_LIST,   { .list = list_options }, "{\"empty\":1}" },
 	{ "after_ignored",    STAGE_LIST,   { .list = list_options }, "{\"ignore_after\":1,\"always_more\":1}" },
+	{ "order_ignored",    STAGE_LIST,   { .list = list_options }, "{\"ignore_order\":1}" },
+	{ "purpose_ignored",  STAGE_LIST,   { .list = list_options }, "{\"ignore_purpose\":1}" },
 	{ "pages_overlap",    STAGE_LIST,   { .list = list_options }, "{\"overlap\":1}" },
 	{ "no_has_more",      STAGE_LIST,   { .list = list_options }, "{\"no_has_more\":1}" },
 	{ "no_first_last",    STAGE_LIST,   { .list = list_options }, "{\"no_ends\":1}" },

@@ -210,18 +210,34 @@ static bool find_start(struct context *context, const struct list_view *view, bo
 	return true;
 }
 
+/* Which way and what kind of files are asked for, as far as this list heeds it; or answers 400 and is false. */
+static bool read_wishes(struct context *context, const struct list_view *view, bool *ret_is_ascending,
+			const char **ret_purpose)
+{
+	const char *purpose = context->request->query("purpose", context->request->context);
+	const char *order = context->request->query("order", context->request->context);
+
+	if (order && strcmp(order, "asc") && strcmp(order, "desc")) {
+		reply_error(context->answer, 400, "order", "invalid_value",
+			    "Invalid value: '%s'. Supported values are: 'asc' and 'desc'.", order);
+		return false;
+	}
+	*ret_is_ascending = view->ignores_order || (order && !strcmp(order, "asc"));
+	*ret_purpose = view->ignores_purpose ? NULL : purpose;
+	return true;
+}
+
 void files_list(struct context *context)
 {
 	struct sim *sim = context->sim;
 	struct list_view view = sim_list_view(context);
-	const char *purpose = context->request->query("purpose", context->request->context);
-	const char *order = context->request->query("order", context->request->context);
-	bool is_ascending = order && !strcmp(order, "asc");
+	const char *purpose;
 	struct json_object *data;
 	int64_t limit, at;
-	bool has_more = false;
+	bool is_ascending, has_more = false;
 
 	if (!sim_query_number(context, "limit", LIST_LIMIT, 1, LIST_LIMIT, &limit) ||
+	    !read_wishes(context, &view, &is_ascending, &purpose) ||
 	    !find_start(context, &view, is_ascending, &at))
 		return;
 	data = json_object_new_array();

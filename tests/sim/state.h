@@ -1,6 +1,6 @@
 /*
- * What the model remembers; for the files of the model alone. Everything lives as long as the
- * model: a deleted file leaves its id, an ended batch its object.
+ * What the model remembers; for the files of the model, and for a judge that must not ask it. Everything
+ * lives as long as the model: a deleted file leaves its id, an ended batch its object.
  */
 #ifndef BATCHD_TESTS_SIM_STATE_H
 #define BATCHD_TESTS_SIM_STATE_H

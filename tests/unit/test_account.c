@@ -75,7 +75,7 @@ static bool is_held(struct world *world, void *context)
 {
 	int64_t count = 0;
 
-	return store_shard_held(world->store, *(int64_t *)context, &count) == 0 && count > 0;
+	return store_shard_held(world->store, *(int64_t *)context, &count, NULL) == 0 && count > 0;
 }
 
 static int speak(struct world *world, int64_t job, enum shard_word word)

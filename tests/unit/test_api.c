@@ -16,11 +16,17 @@
 #include "tests/world/loop.h"
 
 static const enum api_call calls[] = { API_UPLOAD, API_CREATE, API_RETRIEVE, API_LIST,
-				       API_CANCEL, API_CONTENT, API_DELETE, API_CONTENT_REST };
+				       API_CANCEL, API_CONTENT, API_DELETE, API_CONTENT_REST, API_FILES };
 
 static bool is_clear_refusal(int status)
 {
-	return status >= 400 && status < 500 && status != 408 && status != 409;
+	return status >= 400 && status < 500 && status != 408 && status != 409 && status != 499;
+}
+
+/* The caller is sent elsewhere with the same call; any other redirect may mean that it was done. */
+static bool is_moved(int status)
+{
+	return status == 301 || status == 307 || status == 308;
 }
 
 /* A create leaves no doubt only when it is done, or clearly refused, or did not leave. */
@@ -28,7 +34,7 @@ static void only_a_clear_word_settles_a_create(void)
 {
 	for (int status = 0; status < 1000; status++) {
 		enum api_verdict verdict = api_judge(API_CREATE, HTTP_ANSWERED, status, NULL, NULL);
-		bool is_settled = (status >= 200 && status < 400) || is_clear_refusal(status);
+		bool is_settled = (status >= 200 && status < 300) || is_moved(status) || is_clear_refusal(status);
 
 		CU_ASSERT_EQUAL(verdict == API_DOUBT, !is_settled);
 		CU_ASSERT_EQUAL(verdict == API_OK, status >= 200 && status < 300);
@@ -63,6 +69,7 @@ static enum api_verdict general(enum api_call call, int status)
 		return API_GONE;
 	case 408:
 	case 409:
+	case 499:
 		return call == API_CREATE ? API_DOUBT : API_AGAIN;
 	case 413:
 		/* Of what has no body it is some proxy's word, and says nothing of what is there. */
@@ -74,7 +81,7 @@ static enum api_verdict general(enum api_call call, int status)
 	if (status >= 200 && status < 300)
 		return API_OK;
 	if (status >= 300 && status < 400)
-		return API_PAUSE;
+		return call == API_CREATE && !is_moved(status) ? API_DOUBT : API_PAUSE;
 	if (status >= 400 && status < 500)
 		return API_REFUSED;
 	return call == API_CREATE ? API_DOUBT : API_AGAIN;
@@ -87,6 +94,11 @@ static const struct { enum api_call call; int status; enum api_verdict verdict; 
 	{ API_CREATE,  404, API_AGAIN   },
 	{ API_LIST,    404, API_REFUSED },
 	{ API_LIST,    405, API_REFUSED },
+	{ API_FILES,   404, API_REFUSED },
+	{ API_FILES,   405, API_REFUSED },
+	{ API_FILES,   501, API_REFUSED },
+	{ API_DELETE,  501, API_REFUSED },
+	{ API_DELETE,  409, API_REFUSED },
 	{ API_CANCEL,  409, API_REFUSED },
 	{ API_CONTENT_REST, 206, API_OK    },
 	{ API_CONTENT_REST, 416, API_AGAIN },
@@ -314,6 +326,30 @@ static void redirects_are_followed_without_the_key(void)
 	}
 }
 
+/* Newest first, 100 at a time, and by the id of the last one from there on. */
+static void files_are_listed_page_by_page_and_deleted(void)
+{
+	static const char list[] = "[{\"call\":\"files\",\"action\":\"body\",\"text\":\"{\\\"data\\\":[]}\",\"nth\":1},"
+				   "{\"call\":\"files\",\"action\":\"gone\",\"paged\":true}]";
+	struct bench bench;
+
+	bench_begin(&bench, list);
+	(void)api_list_files(bench.api, NULL, on_answer, &bench);
+	bench_wait(&bench);
+	CU_ASSERT_EQUAL(bench.verdict, API_OK);
+	bench.is_done = false;
+	(void)api_list_files(bench.api, "a&b=c", on_answer, &bench);
+	bench_wait(&bench);
+	CU_ASSERT(bench.verdict == API_GONE && bench.status == 410);
+	bench.is_done = false;
+	(void)api_delete(bench.api, "file-x", on_answer, &bench);
+	bench_wait(&bench);
+	CU_ASSERT(bench.verdict == API_GONE && bench.status == 404);
+	CU_ASSERT_EQUAL(sim_calls(bench.sim, "files"), 2);
+	CU_ASSERT_EQUAL(sim_calls(bench.sim, "delete"), 1);
+	bench_end(&bench);
+}
+
 static void ids_are_escaped(void)
 {
 	struct bench bench;
@@ -347,4 +383,4 @@ CHECK_MAIN("api", CHECK(only_a_clear_word_settles_a_create), CHECK(nothing_else_
 	   CHECK(every_status_of_every_call_has_its_verdict), CHECK(some_words_mean_more_than_the_status),
 	   CHECK(what_is_too_large_is_known_by_its_words), CHECK(a_full_queue_is_not_too_large),
 	   CHECK(refusals_are_told_in_the_providers_words), CHECK(redirects_are_followed_without_the_key),
-	   CHECK(ids_are_escaped), CHECK(an_aborted_call_says_nothing))
+	   CHECK(files_are_listed_page_by_page_and_deleted), CHECK(ids_are_escaped), CHECK(an_aborted_call_says_nothing))

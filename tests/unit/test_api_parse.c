@@ -318,6 +318,38 @@ static void lists_are_read_in_every_form(void)
 	}
 }
 
+static void note_file(const struct api_file *file, void *context)
+{
+	buffer_add_format(context, "%s,%s,%s,%d,%d ", file->id, file->name ? file->name : "-",
+			  file->purpose ? file->purpose : "-", (int)file->bytes, (int)(file->created_at / 1000));
+}
+
+static void lists_of_files_are_read_in_every_form(void)
+{
+	/* clang-format off */
+	static const struct { const char *json, *files; int has_more; const char *last; } cases[] = {
+		{ "{\"object\":\"list\",\"data\":[{\"id\":\"a\",\"object\":\"file\",\"bytes\":7,\"created_at\":1500000000,"
+		  "\"filename\":\"n.jsonl\",\"purpose\":\"batch\"},{\"id\":\"b\"}],\"has_more\":true}",
+		  "a,n.jsonl,batch,7,1500000000 b,-,-,-1,0 ", 1, "b" },
+		{ "[{\"id\":\"a\",\"created_at\":1500000000123},{\"id\":\"\"},{\"filename\":\"x\"}]", "a,-,-,-1,1500000000 ", -1, "a" },
+		{ "{\"data\":[{\"id\":\"a\",\"bytes\":null,\"filename\":17,\"purpose\":null}],\"has_more\":false}", "a,17,-,-1,0 ", 0, "a" },
+		{ "{\"data\":[],\"has_more\":false}",            "", 0, NULL },
+		{ "{\"data\":[[],7,\"x\",{\"id\":\"a\",\"more\":{\"id\":\"z\",\"filename\":\"y\"}}]}", "a,-,-,-1,0 ", -1, "a" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		auto_buffer files = { 0 };
+		auto_free char *last = NULL;
+		int has_more = 7;
+
+		CHECK_ROW(cases[i].json, api_parse_files(cases[i].json, strlen(cases[i].json), note_file, &files,
+							 &has_more, &last, NULL) == 0);
+		CHECK_ROW(cases[i].json, strcmp(buffer_text(&files), cases[i].files) == 0);
+		CHECK_ROW(cases[i].json, has_more == cases[i].has_more && is_text(last, cases[i].last));
+	}
+}
+
 static void refusals_are_read_in_every_form(void)
 {
 	/* clang-format off */
@@ -367,4 +399,5 @@ CHECK_MAIN("api_parse", CHECK(the_documented_batch_is_read), CHECK(every_word_fo
 	   CHECK(ids_and_counts_are_read_in_every_form), CHECK(metadata_counts_only_where_it_is_echoed),
 	   CHECK(what_is_no_batch_is_refused), CHECK(a_part_of_a_batch_is_refused),
 	   CHECK(files_are_read_in_every_form), CHECK(lists_are_read_in_every_form),
+	   CHECK(lists_of_files_are_read_in_every_form),
 	   CHECK(refusals_are_read_in_every_form), CHECK(a_refusal_of_any_size_is_cut))

@@ -418,6 +418,9 @@ static void knows_a_job_that_waits_for_a_person(void)
 		{ "{\"state\":\"fetched\",\"due_at\":null,\"why\":\"lost\"}", true },
 		{ "{\"state\":\"fetched\",\"due_at\":7,\"why\":\"later\"}", false },
 		{ "{\"state\":\"fetched\",\"due_at\":null,\"why\":null}", false },
+		{ "{\"state\":\"uncertain\",\"due_at\":null,\"why\":\"resolve\"}", true },
+		{ "{\"state\":\"uncertain\",\"due_at\":7,\"why\":\"later\"}", false },
+		{ "{\"state\":\"cut\",\"due_at\":null,\"why\":\"damaged\"}", true },
 		{ "{\"state\":\"collected\",\"due_at\":null,\"why\":\"lost\"}", false },
 		{ "{}", false },
 	};

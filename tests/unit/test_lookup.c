@@ -1,4 +1,6 @@
 /* A create in doubt, and every way in which a provider's list may fail to tell: there are never two live batches. */
+#include "daemon/base/buffer.h"
+#include "daemon/work/pipeline.h"
 #include "tests/unit/world_scene.h"
 
 #define LOST "{\"call\":\"create\",\"action\":\"drop_after\",\"count\":1}"
@@ -253,6 +255,106 @@ static void a_list_in_another_order_is_read_to_its_end(void)
 	world_free(world);
 }
 
+/* Its clock is behind ours by years, so all of the list looks too old to be ours. */
+static void a_list_that_is_all_too_old_is_read_to_its_end(void)
+{
+	int64_t job;
+	struct world *world = begin(LOST, &job);
+	auto_free char *page = NULL;
+	auto_shard shard = { 0 };
+
+	while (!world_ledger(world).batches)
+		world_turn(world);
+	shard = world_shard(world, job, 1);
+	page = xasprintf("[{\"call\":\"list\",\"action\":\"body\",\"text\":\"{\\\"data\\\":"
+			 "[{\\\"id\\\":\\\"old\\\",\\\"created_at\\\":1600000000},"
+			 "{\\\"id\\\":\\\"older\\\",\\\"created_at\\\":1500000000}],\\\"has_more\\\":true}\"},"
+			 "{\"call\":\"list\",\"action\":\"body\",\"paged\":true,\"status\":200,\"text\":\"{\\\"data\\\":"
+			 "[{\\\"id\\\":\\\"ours\\\",\\\"created_at\\\":1400000000,"
+			 "\\\"metadata\\\":{\\\"batchd\\\":\\\"%s\\\"},\\\"status\\\":\\\"in_progress\\\"}],"
+			 "\\\"has_more\\\":false}\"}]",
+			 shard.marker);
+	world_script(world, page);
+	while (is_in_state(world, job, SHARD_UPLOADED) && world_ledger(world).creates == 1)
+		world_turn(world);
+	check_event("all too old", world, job, "shard.adopted", "ours");
+	CU_ASSERT_EQUAL(world_ledger(world).creates, 1);
+	world_free(world);
+}
+
+/* The clock was ahead by a month, and was set back while a look was under way, which saved what it had. */
+static void a_time_to_come_counts_as_now(void)
+{
+	/* clang-format off */
+	static const struct { const char *script; bool is_absent; } cases[] = {
+		{ NEVER, true },
+		{ NEVER, false },
+		{ "[" LOST ",{\"action\":\"no_metadata\"}]", false },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		auto_free char *input = world_requests(STORY_REQUESTS, "");
+		auto_shard shard = { 0 };
+		int64_t job;
+		struct world *world = begin(cases[i].script, &job);
+
+		while (!(cases[i].is_absent ? shard.absent_at : shard.intended_at) || pipeline_active(world->pipeline)) {
+			world_turn(world);
+			shard_release(&shard);
+			shard = world_shard(world, job, 1);
+		}
+		*(cases[i].is_absent ? &shard.absent_at : &shard.intended_at) += 30 * 24 * (int64_t)HOUR_MS;
+		store_shard_save(world->store, &shard);
+		CU_ASSERT_EQUAL(store_commit(world->store, NULL), 0);
+		CHECK_ROW(cases[i].script, world_finish(world, job) == JOB_COMPLETED);
+		CHECK_ROW(cases[i].script, world_ledger(world).batches == 1);
+		check_judged(cases[i].script, world, job, input);
+		world_free(world);
+	}
+}
+
+/* The list never works again: whether there is a batch is not known, and the cancel ends the job all the same, and tells. */
+static void a_cancel_in_doubt_ends_though_the_list_is_broken(void)
+{
+	static const char *const scripts[] = {
+		"[" LOST ",{\"call\":\"list\",\"action\":\"garbage\"}]",
+		"[" LOST ",{\"call\":\"list\",\"action\":\"status\",\"status\":503}]",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
+		int64_t job;
+		struct world *world = begin(scripts[i], &job);
+
+		while (!world_ledger(world).lists)
+			world_turn(world);
+		CU_ASSERT_EQUAL(world_cancel(world, job), 0);
+		CHECK_ROW(scripts[i], world_finish(world, job) == JOB_CANCELLED);
+		check_event(scripts[i], world, job, "shard.uncertain", "could not be read for long");
+		check_event(scripts[i], world, job, "shard.note", "might have to be cancelled there");
+		world_free(world);
+	}
+}
+
+/* What is not remembered of it could not tell whether it hides something. */
+static void a_list_without_measure_proves_nothing(void)
+{
+	int64_t job;
+	struct world *world = begin(NEVER, &job);
+	struct buffer script = { 0 };
+
+	buffer_add_format(&script, "{\"call\":\"list\",\"action\":\"body\",\"text\":\"{\\\"has_more\\\":false,\\\"data\\\":[");
+	for (int i = 0; i < 200001; i++)
+		buffer_add_format(&script, "%s{\\\"id\\\":\\\"b%d\\\"}", i ? "," : "", i);
+	buffer_add_format(&script, "]}\"}");
+	world_script(world, buffer_text(&script));
+	buffer_release(&script);
+	(void)world_finish(world, job);
+	CU_ASSERT_TRUE(is_in_state(world, job, SHARD_UNCERTAIN));
+	check_event("without measure", world, job, "shard.uncertain", "to its end");
+	world_free(world);
+}
+
 /* A batch of ours lives for a day; then another job's create is in doubt. */
 static struct world *beside_a_live_batch(const char *script, int64_t between_ms, int64_t *ret_job)
 {
@@ -395,7 +497,10 @@ CHECK_MAIN("lookup", CHECK(a_batch_that_was_made_is_found), CHECK(a_create_that_
 	   CHECK(absence_is_seen_twice_a_settle_apart), CHECK(what_was_not_sent_is_no_doubt),
 	   CHECK(what_cannot_be_told_waits_for_a_person), CHECK(a_list_that_never_showed_a_batch_proves_nothing),
 	   CHECK(the_list_is_read_page_by_page),
-	   CHECK(a_list_in_another_order_is_read_to_its_end), CHECK(a_list_that_hides_a_live_batch_proves_nothing),
+	   CHECK(a_list_in_another_order_is_read_to_its_end),
+	   CHECK(a_list_that_is_all_too_old_is_read_to_its_end), CHECK(a_time_to_come_counts_as_now),
+	   CHECK(a_cancel_in_doubt_ends_though_the_list_is_broken), CHECK(a_list_without_measure_proves_nothing),
+	   CHECK(a_list_that_hides_a_live_batch_proves_nothing),
 	   CHECK(a_list_that_lags_is_read_again), CHECK(a_cancel_in_doubt_waits_for_the_second_look),
 	   CHECK(trust_list_overrules),
 	   CHECK(a_twin_that_appears_later_is_cancelled_and_told), CHECK(of_two_batches_one_is_cancelled))

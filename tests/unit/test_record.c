@@ -132,9 +132,35 @@ static void seals_alike_what_is_alike(void)
 	CU_ASSERT_EQUAL(a.row, 77);
 }
 
+static void a_check_of_a_line_is_never_that_of_none(void)
+{
+	static const uint64_t digests[] = {1, 0x10000, 0x100000000, 0xffff0000ffff0000, UINT64_MAX};
+
+	for (size_t i = 0; i < ARRAY_SIZE(digests); i++) {
+		struct record_row row = {.line_check = record_row_check(digests[i])};
+
+		CU_ASSERT(row.line_check != 0);
+		CU_ASSERT(record_answer_check(digests[i]) != 0);
+		CU_ASSERT(record_row_fits(&row, digests[i]));
+		CU_ASSERT(!record_row_fits(&row, digests[i] ^ 0x40));
+		CU_ASSERT(record_answer_fits(record_answer_check(digests[i]), digests[i]));
+		CU_ASSERT(!record_answer_fits(record_answer_check(digests[i]), digests[i] ^ 0x400000));
+	}
+}
+
+/* As those of older versions are. */
+static void a_record_without_a_check_fits_every_line(void)
+{
+	const struct record_row row = {.line_check = 0};
+
+	CU_ASSERT(record_row_fits(&row, 0x1234));
+	CU_ASSERT(record_answer_fits(0, 0x1234));
+}
+
 CHECK_MAIN("record", CHECK(keeps_the_sizes_that_are_on_disk),
 	   CHECK(writes_the_header_that_is_on_disk), CHECK(takes_a_header_for_its_own_kind_alone),
 	   CHECK(notices_every_flipped_bit_of_a_header),
 	   CHECK(refuses_a_header_of_another_byte_order), CHECK(believes_a_record_that_it_sealed),
 	   CHECK(notices_every_flipped_bit_of_a_record), CHECK(does_not_believe_zeros),
-	   CHECK(seals_alike_what_is_alike))
+	   CHECK(seals_alike_what_is_alike), CHECK(a_check_of_a_line_is_never_that_of_none),
+	   CHECK(a_record_without_a_check_fits_every_line))

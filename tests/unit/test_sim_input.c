@@ -188,6 +188,8 @@ static void lists_files_in_both_orders(void)
 	CU_ASSERT_STRING_EQUAL(world_text(world, "has_more"), "false");
 	CU_ASSERT_EQUAL(world_call(world, "GET", "/v1/files?purpose=evals"), 200);
 	CU_ASSERT_PTR_NULL(world_get(world, "data.0"));
+	CU_ASSERT_EQUAL(world_call(world, "GET", "/v1/files?order=newest"), 400);
+	CU_ASSERT_STRING_EQUAL(world_text(world, "error.param"), "order");
 	world_free(world);
 }
 

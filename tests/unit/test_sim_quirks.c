@@ -151,6 +151,43 @@ static void files_behave_as_elsewhere(void)
 	world_free(world);
 }
 
+/* What is asked of a list of files, and the id that stands first: of three files FIRST is the oldest. */
+static void lists_of_files_lie_as_elsewhere(void)
+{
+	/* clang-format off */
+	static const struct {
+		const char *rule, *query, *first;
+	} cases[] = {
+		{ "{\"action\":\"no_metadata\"}",                        "order=desc", "LAST" },
+		{ "{\"call\":\"files\",\"action\":\"order_ignored\"}",     "order=desc", "FIRST" },
+		{ "{\"call\":\"files\",\"action\":\"purpose_ignored\"}",   "purpose=evals", "LAST" },
+		{ "{\"call\":\"files\",\"action\":\"after_ignored\"}",     "order=asc&after=LAST", "FIRST" },
+		{ "{\"call\":\"files\",\"action\":\"list_empty\"}",        "order=asc", "null" },
+		{ "{\"call\":\"files\",\"action\":\"list_stale\",\"ms\":1}", "order=asc", "null" },
+		{ "{\"call\":\"list\",\"action\":\"list_empty\"}",         "order=asc", "FIRST" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct world *world = world_new(&quick);
+		char first[64];
+		const char *wanted = cases[i].first;
+
+		(void)world_upload(world, "x.jsonl", "{}");
+		(void)snprintf(first, sizeof(first), "%.60s", world->file);
+		(void)world_upload(world, "x.jsonl", "{}");
+		(void)world_upload(world, "x.jsonl", "{}");
+		add(world, cases[i].rule);
+		(void)world_call(world, "GET", "/v1/files?%s", cases[i].query);
+		if (!strcmp(wanted, "FIRST"))
+			wanted = first;
+		else if (!strcmp(wanted, "LAST"))
+			wanted = world->file;
+		CHECK_ROW(cases[i].rule, !strcmp(world_text(world, "data.0.id"), wanted));
+		world_free(world);
+	}
+}
+
 static void lists_lie_as_elsewhere(void)
 {
 	/* clang-format off */
@@ -318,6 +355,7 @@ CHECK_MAIN("sim_quirks",
 	CHECK(errors_take_other_shapes),
 	CHECK(a_quirk_can_pass_with_time),
 	CHECK(files_behave_as_elsewhere),
+	CHECK(lists_of_files_lie_as_elsewhere),
 	CHECK(lists_lie_as_elsewhere),
 	CHECK(ids_may_be_long),
 	CHECK(batches_end_as_the_script_says),

@@ -170,32 +170,48 @@ static void finds_the_shard_that_waits_for_others(void)
 
 static void gives_the_owners_word_to_held_shards_alone(void)
 {
-	static const struct { enum shard_state state; int64_t due_at; bool is_held; } shards[] = {
-		{SHARD_FETCHED, 0, true}, {SHARD_FETCHED, 50, false}, {SHARD_CREATED, 70, false},
-		{SHARD_FETCHED, 0, true}, {SHARD_UNCERTAIN, 0, false}, {SHARD_COLLECTED, 0, false},
+	static const struct {
+		enum shard_state state;
+		int64_t due_at;
+		enum shard_word word;
+		bool is_held;
+		enum shard_word heard;
+	} shards[] = {
+		{SHARD_FETCHED, 0, SHARD_WORD_ASKED, true, SHARD_WORD_RESEND},
+		{SHARD_FETCHED, 50, SHARD_WORD_ASKED, false, SHARD_WORD_ASKED},
+		{SHARD_CREATED, 70, SHARD_WORD_NONE, false, SHARD_WORD_NONE},
+		{SHARD_FETCHED, 0, SHARD_WORD_NONE, true, SHARD_WORD_NONE},
+		{SHARD_FETCHED, 0, SHARD_WORD_ASKED, true, SHARD_WORD_RESEND},
+		{SHARD_CUT, 0, SHARD_WORD_NONE, true, SHARD_WORD_NONE},
+		{SHARD_UNCERTAIN, 0, SHARD_WORD_NONE, false, SHARD_WORD_NONE},
+		{SHARD_UNCERTAIN, 0, SHARD_WORD_BATCH, true, SHARD_WORD_BATCH},
+		{SHARD_COLLECTED, 0, SHARD_WORD_NONE, false, SHARD_WORD_NONE},
 	};
-	int64_t held = -1;
+	int64_t held = -1, asked = -1;
 
 	begin();
 	add_job();
-	CU_ASSERT_EQUAL(store_shard_held(store, 1, &held), 0);
+	CU_ASSERT_EQUAL(store_shard_held(store, 1, &held, &asked), 0);
 	CU_ASSERT_EQUAL(held, 0);
+	CU_ASSERT_EQUAL(asked, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(shards); i++) {
 		struct shard shard = plain_shard((int64_t)i + 1, shards[i].state, shards[i].due_at);
 
+		shard.word = shards[i].word;
 		(void)store_shard_add(store, &shard);
 	}
-	CU_ASSERT_EQUAL(store_shard_held(store, 1, &held), 0);
-	CU_ASSERT_EQUAL(held, 2);
+	CU_ASSERT_EQUAL(store_shard_held(store, 1, &held, &asked), 0);
+	CU_ASSERT_EQUAL(held, 5);
+	CU_ASSERT_EQUAL(asked, 2);
 	store_shard_speak(store, 1, SHARD_WORD_RESEND, 99);
 	for (size_t i = 0; i < ARRAY_SIZE(shards); i++) {
 		auto_shard shard = {0};
 
 		CU_ASSERT_EQUAL_FATAL(store_shard_get(store, (int64_t)i + 1, &shard), 0);
-		CU_ASSERT_EQUAL(shard.word, shards[i].is_held ? SHARD_WORD_RESEND : SHARD_WORD_NONE);
+		CU_ASSERT_EQUAL(shard.word, shards[i].heard);
 		CU_ASSERT_EQUAL(shard.due_at, shards[i].is_held ? 99 : shards[i].due_at);
 	}
-	CU_ASSERT_EQUAL(store_shard_held(store, 1, &held), 0);
+	CU_ASSERT_EQUAL(store_shard_held(store, 1, &held, NULL), 0);
 	CU_ASSERT_EQUAL(held, 0);
 	end();
 }
@@ -327,7 +343,7 @@ static void brings_an_older_store_up_to_date(void)
 	store_digest_add(store, 5, &(struct store_digest){.code = "c", .gist = "g", .sample = "s", .count = 1}, 10);
 	commit();
 	reopen();
-	CU_ASSERT_EQUAL(store_shard_held(store, 5, &held), 0);
+	CU_ASSERT_EQUAL(store_shard_held(store, 5, &held, NULL), 0);
 	CU_ASSERT_EQUAL(held, 1);
 	CU_ASSERT_EQUAL(store_digest_list(store, 5, 10, note_digest, &text), 0);
 	CU_ASSERT_STRING_EQUAL(buffer_text(&text), "c|g|s|1\n");

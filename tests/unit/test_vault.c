@@ -197,6 +197,8 @@ static void removes_a_job_and_only_that(void)
 	CU_ASSERT_EQUAL(vault_write(writer, "x", 1, NULL), 0);
 	CU_ASSERT_EQUAL(vault_keep_record(writer, 11, "rows", NULL), 0);
 	vault_remove_job(scene.vault, SCENE_JOB);
+	CU_ASSERT(is_file("jobs/1"));
+	CU_ASSERT_EQUAL(store_commit(scene.store, NULL), 0);
 	CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "rows", &reader, NULL), -ENOENT);
 	CU_ASSERT_EQUAL(vault_open_record(scene.vault, SCENE_JOB, "shard-1.out", &reader, NULL),
 			-ENOENT);

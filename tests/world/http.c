@@ -12,6 +12,7 @@
 #include "daemon/base/cleanup.h"
 #include "tests/sim/blob.h"
 #include "tests/sim/model.h"
+#include "tests/world/http_late.h"
 #include "tests/world/loop.h"
 
 #define MAX_BODY_BYTES (1024 * 1024)
@@ -37,6 +38,7 @@ struct http_call {
 	char **headers;
 	char *range; /* what goes out as the header of that name; NULL: none */
 	struct http_field *fields;
+	char *path;
 	char *query_names[MAX_QUERY];
 	char *query_values[MAX_QUERY];
 	struct sim_answer answer;
@@ -45,6 +47,7 @@ struct http_call {
 	int64_t sent, received;
 	bool is_sent;
 	bool is_arrived;
+	bool is_lost;
 	bool is_running; /* a callback of it is up the stack */
 	bool is_aborted;
 	http_on_data *on_data;
@@ -65,6 +68,7 @@ static void call_free(struct http_call *call)
 		free(call->headers[i]);
 	free(call->headers);
 	free(call->range);
+	free(call->path);
 	free((char *)call->request.if_range);
 	for (size_t i = 0; call->fields && call->fields[i].name; i++) {
 		free((char *)call->fields[i].name);
@@ -260,6 +264,8 @@ static void undo_gzip(const char *bytes, size_t size, struct buffer *ret_bytes)
 
 static void end_call(struct http_call *call, enum http_transport transport, const char *problem)
 {
+	const struct http_post *post = &call->http->network->post;
+
 	call->response.transport = transport;
 	call->response.problem = transport == HTTP_ANSWERED ? NULL : problem;
 	call->response.body = buffer_text(&call->body);
@@ -267,6 +273,8 @@ static void end_call(struct http_call *call, enum http_transport transport, cons
 	call->is_running = true;
 	if (!call->is_aborted)
 		call->on_done(&call->response, call->context);
+	if (post->on_answered)
+		post->on_answered(call->request.method, call->path, post->context);
 	call_free(call);
 }
 
@@ -335,28 +343,34 @@ static void receive(struct http_call *call)
 	end_call(call, is_whole ? HTTP_ANSWERED : HTTP_CUT, "the connection was cut");
 }
 
+/* How long nothing may come. */
+static int64_t patience_of(const struct http_call *call)
+{
+	int64_t patience = call->request.stall_timeout_ms ? call->request.stall_timeout_ms : STALL_MS;
+
+	return call->request.timeout_ms && call->request.timeout_ms < patience ? call->request.timeout_ms : patience;
+}
+
 /* When the answer is here, or when nobody waits for it any longer. */
 static int64_t answer_time(const struct http_call *call, bool *ret_is_late)
 {
 	const struct sim_answer *answer = &call->answer;
-	int64_t patience = call->request.stall_timeout_ms ? call->request.stall_timeout_ms : STALL_MS;
+	int64_t patience = patience_of(call);
 	int64_t silence = answer->delay_ms;
 
 	if (answer->transport == SIM_STREAM && answer->stall_at != SIZE_MAX && answer->stall_ms > silence)
 		silence = answer->stall_ms;
-	if (call->request.timeout_ms && call->request.timeout_ms < patience)
-		patience = call->request.timeout_ms;
 	*ret_is_late = silence >= patience;
 	return call->http->network->latency_ms + (*ret_is_late ? patience : silence);
 }
 
 static void arrive(struct http_call *call)
 {
-	auto_free char *path = read_url(call);
+	const struct http_post *post = &call->http->network->post;
 	struct sim_form form = { 0 };
 	const struct sim_request request = {
 		.method = call->request.method,
-		.path = path,
+		.path = call->path,
 		.query = find_query,
 		.header = find_header,
 		.context = call,
@@ -381,6 +395,21 @@ static void arrive(struct http_call *call)
 	loop_timer_set(call->timer, answer_time(call, &is_late));
 	if (is_late)
 		call->answer.transport = SIM_DROP;
+	if (post->on_arrived)
+		post->on_arrived(call->request.method, call->path, &call->answer, post->context);
+}
+
+/* It left, and nobody will ever answer. */
+static void lose(struct http_call *call, bool is_late)
+{
+	struct http_network *network = call->http->network;
+
+	call->is_sent = call->is_lost = true;
+	loop_timer_set(call->timer, is_late ? patience_of(call) : network->latency_ms);
+	if (!is_late || call->fields)
+		return;
+	http_late_add(network, call->request.method, call->path, call->request.body, call->request.body_size,
+		      find_header("Authorization", call));
 }
 
 /* Whether the network refuses this connection. */
@@ -402,18 +431,40 @@ static bool is_refused(const struct http_call *call)
 	return true;
 }
 
+static void leave(struct http_call *call)
+{
+	const struct http_post *post = &call->http->network->post;
+	enum http_fate fate = HTTP_FATE_ARRIVES;
+
+	call->path = read_url(call);
+	if (is_refused(call))
+		fate = HTTP_FATE_REFUSED;
+	else if (post->on_leaving)
+		fate = post->on_leaving(call->request.method, call->path, post->context);
+	switch (fate) {
+	case HTTP_FATE_ARRIVES:
+		arrive(call);
+		break;
+	case HTTP_FATE_REFUSED:
+		end_call(call, HTTP_NOT_SENT, "the connection was refused");
+		break;
+	case HTTP_FATE_LOST:
+	case HTTP_FATE_LATE:
+		lose(call, fate == HTTP_FATE_LATE);
+		break;
+	}
+}
+
 static void on_call_due(void *context)
 {
 	struct http_call *call = context;
 
-	if (call->is_arrived && call->answer.transport == SIM_DROP)
+	if (call->is_lost || (call->is_arrived && call->answer.transport == SIM_DROP))
 		end_call(call, HTTP_CUT, "the connection was closed without an answer");
 	else if (call->is_arrived)
 		receive(call);
-	else if (is_refused(call))
-		end_call(call, HTTP_NOT_SENT, "the connection was refused");
 	else
-		arrive(call);
+		leave(call);
 }
 
 struct http *http_new(struct loop *loop, const char *user_agent)

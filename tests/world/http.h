@@ -13,6 +13,25 @@
 #include "daemon/io/http.h"
 
 struct sim;
+struct sim_answer;
+
+/* What becomes of a request on its way. */
+enum http_fate {
+	HTTP_FATE_ARRIVES,
+	HTTP_FATE_REFUSED, /* there is no connection */
+	HTTP_FATE_LOST,	   /* it left and never arrives */
+	HTTP_FATE_LATE,	   /* the same, but it arrives with http_deliver_late. For requests without a form */
+};
+
+/* The eyes and hands of a test at the provider's door. path is decoded, without the query. Each may be NULL. */
+struct http_post {
+	enum http_fate (*on_leaving)(const char *method, const char *path, void *context);
+	/* It was done; answer is what will be said of it. */
+	void (*on_arrived)(const char *method, const char *path, const struct sim_answer *answer, void *context);
+	/* Our side has heard of the answer, or that there is none. */
+	void (*on_answered)(const char *method, const char *path, void *context);
+	void *context;
+};
 
 /* Outlives the lives of a daemon. */
 struct http_network {
@@ -22,9 +41,15 @@ struct http_network {
 	int64_t refused_count;	/* so often; -1: always */
 	unsigned rewind_permille; /* uploads that are begun twice */
 	int64_t calls;		/* that arrived */
+	struct http_post post;
+	struct http_late *late; /* requests that are still under way though nobody waits for them */
 };
 
 /* Must come before the first call. network must outlive http. */
 void http_connect(struct http *http, struct http_network *network);
+
+/* All that is late arrives now, or never. */
+void http_deliver_late(struct http_network *network);
+void http_forget_late(struct http_network *network);
 
 #endif

@@ -11,6 +11,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "tests/sim/line.h"
+#include "tests/world/ledger.h"
 #include "tests/world/world.h"
 
 #define MAX_SHARDS 1000
@@ -44,6 +45,7 @@ struct history {
 	int shards[MAX_SHARDS]; /* state plus 1; 0: not seen yet */
 	int64_t count;
 	int64_t last_at;
+	bool may_go_back; /* times of the wall clock, which was set back */
 	struct error *err;
 	int result;
 };
@@ -95,7 +97,7 @@ static void read_event(const struct store_event *event, void *context)
 	history->count++;
 	if (history->result)
 		return;
-	if (event->at < history->last_at)
+	if (event->at < history->last_at && !history->may_go_back)
 		history->result = error_set(history->err, -EINVAL, "event %" PRId64 " is older than the one before",
 					    event->seq);
 	history->last_at = event->at;
@@ -111,6 +113,7 @@ static int judge_history(struct world *world, const struct job *job, struct erro
 	int r;
 
 	history->err = err;
+	history->may_go_back = world->is_set_back;
 	(void)store_event_list(world->store, job->id, 0, 1000000, read_event, history);
 	r = history->result;
 	if (!r && history->job != job->state)
@@ -167,10 +170,22 @@ static int judge_success(struct world *world, const struct line *request, const 
 	/* However often it had to be asked, a success is the same. */
 	rules.fail_permille = 0;
 	(void)answers_add(&rules, request, UINT32_MAX, &wanted, &usage);
-	if (strncmp(buffer_text(&wanted), results, wanted.size) == 0)
+	if (strncmp(buffer_text(&wanted), results, wanted.size) == 0 ||
+	    ledger_has_line(world->sim, results, strcspn(results, "\n")))
 		return 0;
 	return error_set(err, -EINVAL, "wanted %s, got %.*s", buffer_text(&wanted),
 			 (int)strcspn(results, "\n"), results);
+}
+
+/* A failure is the provider's line as it came, or one of ours for a request that it has no line for. */
+static int judge_failure(struct world *world, const char *results, struct error *err)
+{
+	static const char ours[] = "{\"id\":null,\"custom_id\":";
+	size_t size = strcspn(results, "\n");
+
+	if (strncmp(results, ours, sizeof(ours) - 1) == 0 || ledger_has_line(world->sim, results, size))
+		return 0;
+	return error_set(err, -EINVAL, "nobody wrote %.*s", (int)size, results);
 }
 
 static int judge_results(struct world *world, const struct job *job, const char *input, struct error *err)
@@ -194,6 +209,10 @@ static int judge_results(struct world *world, const struct job *job, const char 
 			(void)next_line(&successes, &size);
 			ok++;
 		} else if (is_next(&request, failures)) {
+			int r = judge_failure(world, failures, err);
+
+			if (r)
+				return r;
 			(void)next_line(&failures, &size);
 			others++;
 		} else {

@@ -19,6 +19,11 @@ struct loop {
 	uint64_t serial; /* of timers set so far */
 	struct loop_timer *timers;
 	bool is_stopping;
+	bool is_halted;
+	int64_t callbacks;
+	int64_t strike_at; /* callbacks; 0: never */
+	void (*on_struck)(void *context);
+	void *strike_context;
 };
 
 struct loop_timer {
@@ -54,9 +59,11 @@ static bool run_turn(struct loop *loop, bool may_wait)
 		return false;
 	if (may_wait && timer->due_ms > loop->monotonic_ms)
 		loop->monotonic_ms = timer->due_ms;
-	while (timer && timer->due_ms <= loop->monotonic_ms && timer->serial <= serial) {
+	while (timer && timer->due_ms <= loop->monotonic_ms && timer->serial <= serial && !loop->is_halted) {
 		timer->is_set = false;
 		timer->on_due(timer->context);
+		if (++loop->callbacks == loop->strike_at)
+			loop->on_struck(loop->strike_context);
 		timer = first_timer(loop);
 	}
 	return true;
@@ -189,6 +196,48 @@ void loop_seed(struct loop *loop, uint64_t seed)
 void loop_jump(struct loop *loop, int64_t ms)
 {
 	loop->wall_ms += ms;
+}
+
+void loop_lose_power(struct loop *loop)
+{
+	loop->timers = NULL;
+}
+
+int64_t loop_elapsed_ms(const struct loop *loop)
+{
+	return loop->monotonic_ms;
+}
+
+int64_t loop_true_ms(struct loop *loop)
+{
+	return FIRST_MS + loop->monotonic_ms;
+}
+
+void loop_halt(struct loop *loop)
+{
+	loop->is_halted = true;
+}
+
+void loop_strike_after(struct loop *loop, int64_t callbacks, void (*on_struck)(void *context), void *context)
+{
+	loop->strike_at = loop->callbacks + callbacks;
+	loop->on_struck = on_struck;
+	loop->strike_context = context;
+}
+
+int64_t loop_callback_count(const struct loop *loop)
+{
+	return loop->callbacks;
+}
+
+bool loop_is_halted(const struct loop *loop)
+{
+	return loop->is_halted;
+}
+
+void loop_go_on(struct loop *loop)
+{
+	loop->is_halted = false;
 }
 
 size_t loop_timer_count(const struct loop *loop)

@@ -1,11 +1,14 @@
 #include "tests/world/world.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "daemon/base/alloc.h"
@@ -19,11 +22,17 @@
 #include "daemon/work/pipeline.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/scheduler.h"
+#include "daemon/work/strays.h"
 #include "tests/sim/blob.h"
 #include "tests/world/loop.h"
 
 #define WEEK_MS (7 * 24 * 60 * 60 * 1000LL)
 #define MAX_TURNS 200000
+/* The folder is the machine's memory: a test that goes round in circles must end before that is full. */
+#define MOST_TURNS 2000000
+#define MOST_FILE_BYTES (256 << 20)
+#define MOST_FOLDER_BYTES (INT64_C(1) << 30)
+#define WEIGH_EVERY 4096 /* turns */
 
 /* clang-format off */
 static const struct config_provider quick = {
@@ -58,9 +67,10 @@ static void require(bool is_done, const char *what)
 	abort();
 }
 
+/* Nobody sets the provider's clock. */
 static int64_t clock_of_sim(void *context)
 {
-	return loop_now_ms(context);
+	return loop_true_ms(context);
 }
 
 static void on_event(int64_t job, int64_t seq, void *context)
@@ -78,6 +88,8 @@ static void on_idle(void *context)
 
 	if (world->scheduler)
 		scheduler_kick(world->scheduler);
+	if (world->strays)
+		strays_kick(world->strays);
 }
 
 static void on_fatal(int status, void *context)
@@ -93,14 +105,84 @@ static int remove_one(const char *path, const struct stat *status, int type, str
 	return remove(path);
 }
 
+static int64_t weight;
+
+static int weigh_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+	(void)path, (void)type, (void)place;
+	weight += status->st_size;
+	return 0;
+}
+
+static void weigh(struct world *world)
+{
+	require(world->turns < MOST_TURNS, "it turns for ever");
+	if (world->turns % WEIGH_EVERY)
+		return;
+	weight = 0;
+	(void)nftw(world->folder, weigh_one, 8, FTW_PHYS);
+	require(weight < MOST_FOLDER_BYTES, "its folder is too large");
+}
+
+static int count_entries(const char *path)
+{
+	DIR *folder = opendir(path);
+	int count = 0;
+
+	while (folder && readdir(folder))
+		count++;
+	if (folder)
+		(void)closedir(folder);
+	return count;
+}
+
+/* The schema is the same every time, and takes longer than many a life: a store is made once, and copied. */
+static void copy_empty_store(const char *path)
+{
+	static struct buffer bytes;
+	struct error err = { 0 };
+	auto_fclose FILE *file = NULL;
+
+	if (!bytes.size) {
+		char block[4096];
+		size_t size;
+		struct store *store;
+
+		require(store_open(path, 1, &store, &err) == 0, err.text);
+		store_close(store);
+		file = fopen(path, "re");
+		require(file != NULL, "no empty store");
+		while ((size = fread(block, 1, sizeof(block), file)))
+			buffer_add(&bytes, block, size);
+		return;
+	}
+	file = fopen(path, "we");
+	require(file && fwrite(bytes.data, 1, bytes.size, file) == bytes.size, "an empty store cannot be copied");
+}
+
+static void keep_key(struct world *world)
+{
+	auto_free char *path = xasprintf("%s/key", world->folder);
+	auto_fclose FILE *file = fopen(path, "we");
+
+	require(file && fputs(world->sim_config.key, file) >= 0, "the key cannot be kept");
+	require(fchmod(fileno(file), 0600) == 0, "the key cannot be kept");
+	world->provider.api_key_file = take(path);
+}
+
 static void open_state(struct world *world)
 {
 	auto_free char *path = xasprintf("%s/batchd.db", world->folder);
+	int64_t copied_at;
 	struct error err = { 0 };
 
 	require(spool_open(world->folder, &world->spool, &err) == 0, err.text);
+	if (!world->makes_store && access(path, F_OK) < 0)
+		copy_empty_store(path);
 	require(store_open(path, loop_random(world->loop), &world->store, &err) == 0, err.text);
+	require(store_restore(world->store, world_now(world), &copied_at, &err) == 0, err.text);
 	world->vault = vault_new(world->store, world->spool);
+	require(vault_sweep(world->vault, &err) == 0, err.text);
 }
 
 void world_start(struct world *world)
@@ -113,6 +195,7 @@ void world_start(struct world *world)
 	};
 	struct error err = { 0 };
 
+	world->fds = count_entries("/proc/self/fd");
 	open_state(world);
 	world->newest = store_event_newest(world->store);
 	world->http = http_new(world->loop, "world");
@@ -121,6 +204,7 @@ void world_start(struct world *world)
 	world->pipeline =
 		pipeline_new(world->loop, world->store, world->vault, world->providers, &callbacks);
 	world->scheduler = scheduler_new(world->loop, world->store, world->pipeline);
+	world->strays = strays_new(world->loop, world->store, world->pipeline, world->providers);
 }
 
 void world_kill(struct world *world)
@@ -130,6 +214,7 @@ void world_kill(struct world *world)
 	/* What waits for a commit is told that there was none, so that it is not leaked; then nobody is left to act on it. */
 	world->store->failure = -ECANCELED;
 	(void)store_commit(world->store, NULL);
+	strays_free(take(world->strays));
 	scheduler_free(take(world->scheduler));
 	pipeline_free(take(world->pipeline));
 	providers_free(take(world->providers));
@@ -138,13 +223,31 @@ void world_kill(struct world *world)
 	store_close(take(world->store));
 	spool_close(take(world->spool));
 	require(loop_timer_count(world->loop) == 0, "the dead left a timer behind");
+	world->leaked += count_entries("/proc/self/fd") != world->fds;
+	loop_go_on(world->loop);
+}
+
+void world_lose_power(struct world *world, const char *folder)
+{
+	loop_lose_power(world->loop);
+	(void)snprintf(world->folder, sizeof(world->folder), "%s", folder);
+	world->scheduler = NULL;
+	world->strays = NULL;
+	world->pipeline = NULL;
+	world->providers = NULL;
+	world->http = NULL;
+	world->vault = NULL;
+	world->store = NULL;
+	world->spool = NULL;
 }
 
 struct world *world_new(const struct sim_config *sim, uint64_t seed)
 {
+	const struct rlimit most = { MOST_FILE_BYTES, MOST_FILE_BYTES };
 	struct world *world = xcalloc(1, sizeof(*world));
 	bool has_memory = access("/dev/shm", W_OK) == 0;
 
+	(void)setrlimit(RLIMIT_FSIZE, &most);
 	log_set_level(LOG_LEVEL_ERROR);
 	(void)snprintf(world->folder, sizeof(world->folder), "%s/batchd-XXXXXX",
 		       has_memory ? "/dev/shm" : "/tmp");
@@ -157,6 +260,8 @@ struct world *world_new(const struct sim_config *sim, uint64_t seed)
 	world->sim = sim_new(&world->sim_config, clock_of_sim, world->loop);
 	world->network = (struct http_network){ .sim = world->sim, .latency_ms = 20 };
 	world->provider = quick;
+	if (world->sim_config.key)
+		keep_key(world);
 	world->config = (struct config){ .providers = &world->provider, .provider_count = 1 };
 	world_start(world);
 	return world;
@@ -165,9 +270,12 @@ struct world *world_new(const struct sim_config *sim, uint64_t seed)
 void world_free(struct world *world)
 {
 	world_kill(world);
+	http_forget_late(&world->network);
 	sim_free(world->sim);
 	loop_free(world->loop);
 	(void)nftw(world->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	if (world->sim_config.key)
+		free(world->provider.api_key_file);
 	free(world);
 }
 
@@ -185,17 +293,17 @@ static void commit(struct world *world)
 	require(store_commit(world->store, &err) == 0, err.text);
 }
 
-int64_t world_submit(struct world *world, const char *input)
+int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
 {
 	struct vault_writer *writer = vault_writer_new(world->vault, VAULT_FILE_LIMIT);
 	const struct store_file file = {
-		.uid = WORLD_UID,
+		.uid = uid,
 		.purpose = (char *)(uintptr_t) "batch",
 		.bytes = (int64_t)strlen(input),
 		.created_at = world_now(world),
 	};
 	struct job job = {
-		.uid = WORLD_UID,
+		.uid = uid,
 		.input_file = store_file_add(world->store, &file),
 		.endpoint = (char *)(uintptr_t) "/v1/chat/completions",
 		.window = (char *)(uintptr_t) "24h",
@@ -204,6 +312,29 @@ int64_t world_submit(struct world *world, const char *input)
 
 	require(vault_write(writer, input, strlen(input), NULL) == 0, "no room for an input");
 	require(vault_keep_file(writer, job.input_file, NULL) == 0, "an input was not kept");
+	require(pipeline_accept(world->pipeline, &job) != 0, "a job was not stored");
+	commit(world);
+	scheduler_kick(world->scheduler);
+	return job.id;
+}
+
+int64_t world_submit(struct world *world, const char *input)
+{
+	return world_submit_for(world, WORLD_UID, input);
+}
+
+int64_t world_retry(struct world *world, int64_t old_job)
+{
+	auto_job old = world_job(world, old_job);
+	struct job job = {
+		.uid = old.uid,
+		.input_file = old.input_file,
+		.endpoint = old.endpoint,
+		.window = old.window,
+		.provider = old.provider,
+		.retry_of = old.id,
+	};
+
 	require(pipeline_accept(world->pipeline, &job) != 0, "a job was not stored");
 	commit(world);
 	scheduler_kick(world->scheduler);
@@ -224,14 +355,30 @@ void world_turn(struct world *world)
 	loop_run_once(world->loop, 1);
 	commit(world);
 	world->turns++;
+	weigh(world);
 }
 
 void world_lose_turn(struct world *world)
 {
 	loop_run_once(world->loop, 1);
 	world->turns++;
+	weigh(world);
 	world_kill(world);
 	world_start(world);
+}
+
+bool world_turn_mortal(struct world *world)
+{
+	loop_run_once(world->loop, 1);
+	world->turns++;
+	weigh(world);
+	if (!loop_is_halted(world->loop)) {
+		commit(world);
+		return true;
+	}
+	world_kill(world);
+	world_start(world);
+	return false;
 }
 
 bool world_run(struct world *world, int64_t limit_ms,

@@ -26,6 +26,7 @@ struct world {
 	struct http_network network;
 	struct config_provider provider; /* may be changed at any time */
 	struct config config;
+	bool makes_store; /* a start makes the schema itself where there is none, though that takes longer */
 	/* One life; NULL while it is dead. */
 	struct spool *spool;
 	struct store *store;
@@ -34,19 +35,28 @@ struct world {
 	struct providers *providers;
 	struct pipeline *pipeline;
 	struct scheduler *scheduler;
+	struct strays *strays;
 	int64_t turns;	    /* of all lives */
 	int64_t newest;	    /* number of the last event that was told */
 	int64_t gaps;	    /* events that were told out of order, or not at all */
 	int fatal;	    /* the exit status that the daemon asked for; 0: none */
+	bool is_set_back;   /* the wall clock was, so that times of events may go back */
+	int fds;	    /* descriptors that were open when this life began, and are to be at its end */
+	int64_t leaked;	    /* lives that ended with others */
 };
 
-/* Quick waits, a provider "sim" that works at once; alive. sim may be NULL. */
+/* Quick waits, a provider "sim" that works at once; alive. sim may be NULL. With a key in it, that is also ours. */
 struct world *world_new(const struct sim_config *sim, uint64_t seed);
 /* Alive or dead. Removes the folder. */
 void world_free(struct world *world);
 
 /* Drops all that is in memory, with all that is not committed. */
 void world_kill(struct world *world);
+/*
+ * The power goes, at any place, even within a call of the world's: all that is in memory is left as it is, neither told nor closed
+ * nor freed, and the next start is on another folder, which holds what was on the disk.
+ */
+void world_lose_power(struct world *world, const char *folder);
 /* Starts on what is there. */
 void world_start(struct world *world);
 
@@ -54,6 +64,9 @@ void world_start(struct world *world);
 void world_script(struct world *world, const char *json);
 /* A job with this input, on disk when it returns: its number. */
 int64_t world_submit(struct world *world, const char *input);
+int64_t world_submit_for(struct world *world, int64_t uid, const char *input);
+/* A job of the requests of an ended one that have no success. */
+int64_t world_retry(struct world *world, int64_t job);
 /* Asks for a job's end, on disk when it returns. */
 int world_cancel(struct world *world, int64_t job);
 
@@ -61,6 +74,8 @@ int world_cancel(struct world *world, int64_t job);
 void world_turn(struct world *world);
 /* The same, but it dies before the commit, and lives again. */
 void world_lose_turn(struct world *world);
+/* One turn; if the loop was halted in it, the rest of it never happened, nor did its commit: false, and it lives again. */
+bool world_turn_mortal(struct world *world);
 /* Turns until the predicate holds; false when it did not within limit_ms. */
 bool world_run(struct world *world, int64_t limit_ms, bool (*is_reached)(struct world *world, void *context),
 	       void *context);

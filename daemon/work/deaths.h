@@ -1,0 +1,26 @@
+/*
+ * Steps that end the daemon: found at the next start by the note (io/note), counted on disk, and after DEATHS_MOST of
+ * them held, so that what one job has in it does not stop everybody's queue. A kill by a person in the middle of a step
+ * cannot be told from a crash and counts too; so the count goes as soon as the step gets on. Inside of the pipeline.
+ */
+#ifndef BATCHD_WORK_DEATHS_H
+#define BATCHD_WORK_DEATHS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct note_entry;
+struct pipeline;
+struct task;
+
+#define DEATHS_MOST 3
+
+/*
+ * At the start, before anything runs: counts what the process before this one died of, on disk when it returns, and
+ * holds it if need be.
+ */
+void deaths_count(struct pipeline *pipeline, const struct note_entry *left);
+/* Whether the task's step has ended the daemon so often; *ret_count may be NULL. */
+bool deaths_forbid(const struct task *task, int64_t *ret_count);
+
+#endif
