@@ -58,6 +58,7 @@ struct daemon {
 	struct server *server;
 	struct loop_timer *watchdog;
 	struct loop_timer *last_call; /* the stop does not wait longer */
+	struct loop_timer *next_turn; /* comes at once, for there is more to do in it */
 	bool owns_socket;	      /* we made it, so we remove it */
 	bool is_stopping;
 	int status;
@@ -148,8 +149,15 @@ static void on_turn_end(void *context)
 			on_fatal(EXIT_IOERR, daemon);
 	}
 	server_release(daemon->server, commit, door_on_failed);
+	if (vault_is_tidying(daemon->vault))
+		loop_timer_set(daemon->next_turn, 0);
 	if (daemon->is_stopping && !pipeline_active(daemon->pipeline))
 		loop_stop(daemon->loop);
+}
+
+static void on_next_turn(void *context)
+{
+	(void)context;
 }
 
 static void on_watchdog(void *context)
@@ -289,6 +297,7 @@ static void watch_signals(struct daemon *daemon)
 	loop_on_signal(daemon->loop, SIGTERM, on_stop_signal, daemon);
 	loop_on_signal(daemon->loop, SIGINT, on_stop_signal, daemon);
 	daemon->last_call = loop_timer_new(daemon->loop, on_last_call, daemon);
+	daemon->next_turn = loop_timer_new(daemon->loop, on_next_turn, daemon);
 	daemon->watchdog = loop_timer_new(daemon->loop, on_watchdog, daemon);
 	if (notify_watchdog_interval_ms())
 		loop_timer_set(daemon->watchdog, 0);
@@ -331,6 +340,7 @@ static void stop(struct daemon *daemon)
 		(void)unlink(daemon->config->socket);
 	loop_timer_free(daemon->watchdog);
 	loop_timer_free(daemon->last_call);
+	loop_timer_free(daemon->next_turn);
 	strays_free(daemon->strays);
 	scheduler_free(daemon->scheduler);
 	door_free(daemon->door);

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/base/alloc.h"
@@ -121,6 +122,14 @@ static uint32_t count_frames(struct log *log, uint32_t most)
 	return count;
 }
 
+/* Who opens the database to read it makes an empty one where there is none. */
+static bool is_missing(const char *name)
+{
+	struct stat status;
+
+	return stat(name, &status) < 0 || !status.st_size;
+}
+
 int store_log_check(const char *path, struct error *err)
 {
 	auto_free char *name = log_path(path);
@@ -143,7 +152,7 @@ int store_log_check(const char *path, struct error *err)
 		return 0;
 	return error_set(err, -EUCLEAN,
 			 "%s is %s: of the %" PRIu32 " pages that were committed to it %" PRIu32 " can be read", name,
-			 access(name, F_OK) == 0 ? "damaged" : "missing", mark.frames, frames);
+			 is_missing(name) ? "missing" : "damaged", mark.frames, frames);
 }
 
 /* After each commit; frames: of the log, that of this commit included. */
@@ -177,10 +186,13 @@ void store_mark_open(struct store *store, const char *path)
 void store_mark_close(struct store *store)
 {
 	static const struct mark none;
+	bool is_taken_back = store->mark_fd >= 0 &&
+			     pwrite(store->mark_fd, &none, sizeof(none), 0) == (ssize_t)sizeof(none) &&
+			     fdatasync(store->mark_fd) == 0;
 
-	/* Flushed, for with the database's close the log goes, and the mark must go before. */
-	if (store->mark_fd >= 0 && pwrite(store->mark_fd, &none, sizeof(none), 0) == (ssize_t)sizeof(none))
-		(void)fdatasync(store->mark_fd);
+	/* With the database's close the log goes, and the mark must go before; else, as where the open failed, the log stays. */
+	if (!is_taken_back && store->db)
+		(void)sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	cleanup_close(&store->mark_fd);
 	cleanup_close(&store->log_fd);
 }

@@ -448,6 +448,11 @@ void vault_let_go(struct vault *vault)
 	}
 }
 
+bool vault_is_tidying(const struct vault *vault)
+{
+	return vault->is_tidying;
+}
+
 int vault_sweep(struct vault *vault, struct error *err)
 {
 	struct sweep sweep = { .vault = vault };

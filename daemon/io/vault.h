@@ -10,6 +10,7 @@
 #ifndef BATCHD_IO_VAULT_H
 #define BATCHD_IO_VAULT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -99,5 +100,7 @@ void vault_remove_job(struct vault *vault, int64_t job);
  */
 void vault_hold(struct vault *vault);
 void vault_let_go(struct vault *vault);
+/* Whether some of what was put off is still to be removed, after the coming turns, which therefore must come. */
+bool vault_is_tidying(const struct vault *vault);
 
 #endif

@@ -190,7 +190,8 @@ void lane_list(struct lane *lane, struct store_stray *strays, size_t count)
 	listing->found = xcalloc(MAX_FOUND, sizeof(*listing->found));
 	listing->pages.horizon = INT64_MAX;
 	for (size_t i = 0; i < count; i++) {
-		int64_t horizon = strays[i].sent_at - LANE_MARGIN_MS;
+		/* Of a time to come, because the clock was set back, nothing is known. */
+		int64_t horizon = strays[i].sent_at > loop_now_ms(lane->loop) ? 0 : strays[i].sent_at - LANE_MARGIN_MS;
 
 		if (horizon < listing->pages.horizon)
 			listing->pages.horizon = horizon;

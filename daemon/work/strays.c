@@ -47,9 +47,10 @@ static int64_t early_wait(const struct store_stray *stray, int64_t now)
 {
 	int64_t wait_ms = now - stray->sent_at;
 
-	if (wait_ms < SHORTEST_WAIT_MS)
-		return SHORTEST_WAIT_MS;
-	return wait_ms < LONGEST_WAIT_MS ? wait_ms : LONGEST_WAIT_MS;
+	/* A time to come: the clock was set back, and tells nothing. */
+	if (wait_ms < 0 || wait_ms > LONGEST_WAIT_MS)
+		return LONGEST_WAIT_MS;
+	return wait_ms > SHORTEST_WAIT_MS ? wait_ms : SHORTEST_WAIT_MS;
 }
 
 /* Those whose shard may yet use the file are put off; the others come first. Returns how many these are. */

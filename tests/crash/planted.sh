@@ -98,7 +98,8 @@ seconds_since()
 complaint()
 {
 	{
-		grep -E -m 1 '^not ok|^# row|^  *1\. ' "$work/log" || grep -v -E -m 1 '^$|^#|^ok|^1\.\.' "$work/log"
+		grep -E -m 1 '^not ok|^# row|^  *1\. |Assertion ' "$work/log" ||
+			grep -v -E -m 1 '^ *$|^#|^ok|^1\.\.|CUnit|^Suite|^  Test' "$work/log"
 	} | sed "s,$tree/,," | cut -c 1-160
 }
 

@@ -150,6 +150,31 @@ static void keeps_what_is_deleted_meanwhile(void)
 	world_free(world);
 }
 
+/* Some a turn, and it says so until all are gone: a daemon with nothing else to do must turn on. */
+static void removes_bit_by_bit_what_was_put_off(void)
+{
+	struct world *world = world_new(NULL, 1);
+	int turns = 0;
+
+	vault_hold(world->vault);
+	for (int64_t job = 1; job <= 100; job++) {
+		auto_free char *place = xasprintf("jobs/%d", (int)job);
+
+		state_run("mkdir %s/%s", world->folder, place);
+		vault_remove_job(world->vault, job);
+	}
+	CU_ASSERT_EQUAL(store_commit(world->store, NULL), 0);
+	CU_ASSERT(!vault_is_tidying(world->vault));
+	vault_let_go(world->vault);
+	for (; vault_is_tidying(world->vault) && turns < 100; turns++) {
+		CU_ASSERT(is_there(world, "jobs/1"));
+		CU_ASSERT_EQUAL(store_commit(world->store, NULL), 0);
+	}
+	CU_ASSERT(turns > 1 && turns < 100);
+	CU_ASSERT(!is_there(world, "jobs/1") && !is_there(world, "jobs/100"));
+	world_free(world);
+}
+
 static void refuses_to_leave_out_what_is_missing(void)
 {
 	static const char *const places[] = { "files/1", "jobs/1/rows", "jobs/1/shard-1.done" };
@@ -263,6 +288,7 @@ static void digests_are_the_same_in_one_piece_and_in_many(void)
 }
 
 CHECK_MAIN("backup", CHECK(is_whole_at_any_moment_of_any_load), CHECK(keeps_what_is_deleted_meanwhile),
+	   CHECK(removes_bit_by_bit_what_was_put_off),
 	   CHECK(refuses_to_leave_out_what_is_missing), CHECK(leaves_room_on_the_disk),
 	   CHECK(frees_its_scratch_wherever_it_ends), CHECK(knows_sizes_beyond_8_gib_and_long_names),
 	   CHECK(digests_are_the_same_in_one_piece_and_in_many))

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -14,6 +15,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/io/store_sql.h"
 #include "tests/unit/store_scene.h"
 
 static ssize_t write_nothing(int fd, const void *bytes, size_t size, off_t offset)
@@ -228,6 +230,46 @@ static void refuses_what_is_not_its_own_and_changes_no_byte(void)
 	end();
 }
 
+/* In a process of its own: a store of a newer version, whose last commits stand in its log alone. */
+static void die_with_a_newer_store(void)
+{
+	struct job job = plain_job(1, JOB_ACCEPTED, 0);
+	pid_t child = fork();
+
+	if (!child) {
+		if (store_open(path, 1, &store, NULL) || !store_job_add(store, &job) || store_commit(store, NULL) ||
+		    sqlite3_exec(store->db, "PRAGMA user_version = 1000", NULL, NULL, NULL) != SQLITE_OK)
+			_exit(1);
+		_exit(0);
+	}
+	CU_ASSERT_EQUAL_FATAL(waitpid(child, &(int){ 0 }, 0), child);
+}
+
+/* Who refuses a store must not tidy it up: its log would go, and the mark tell that it is missing. */
+static void leaves_the_log_of_what_it_refuses(void)
+{
+	make_folder();
+	die_with_a_newer_store();
+	refuses("a newer version, after a death", -EPROTO);
+	refuses("a newer version, once more", -EPROTO);
+	end();
+}
+
+static void leaves_the_log_when_its_mark_cannot_be_taken_back(void)
+{
+	struct job job = plain_job(1, JOB_ACCEPTED, 0);
+	auto_job got = {0};
+
+	begin();
+	(void)store_job_add(store, &job);
+	commit();
+	CU_ASSERT_EQUAL(close(store->mark_fd), 0);
+	store->mark_fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	reopen();
+	CU_ASSERT_EQUAL(store_job_get(store, 1, &got), 0);
+	end();
+}
+
 static void makes_a_store_of_an_empty_file(void)
 {
 	make_folder();
@@ -243,5 +285,7 @@ CHECK_MAIN("store_faults",
 	   CHECK(rolls_a_turn_back_whole_when_the_disk_fails),
 	   CHECK(a_failed_write_spoils_the_turn),
 	   CHECK(refuses_what_is_not_its_own_and_changes_no_byte),
+	   CHECK(leaves_the_log_of_what_it_refuses),
+	   CHECK(leaves_the_log_when_its_mark_cannot_be_taken_back),
 	   CHECK(makes_a_store_of_an_empty_file))
 /* clang-format on */

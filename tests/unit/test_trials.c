@@ -80,6 +80,29 @@ static void what_is_no_schedule_is_refused(void)
 	}
 }
 
+/* Found by seeds that few will draw again. */
+static void schedules_that_once_failed_hold(void)
+{
+	static const char *const texts[] = {
+		/* The clock was set back under a file that nobody needs: it was looked after every second, for as many years. */
+		"seed=3667 run_ms=72000000 | the clock goes 10 years back: delete @5 | the clock goes 10 years back: retrieve @1",
+		"seed=5437 run_ms=72000000 | files: 504 @3 | the clock goes a day back: retrieve @1",
+		/* A pause of the provider, and the look for a missing file, that would have lasted as long. */
+		"seed=990200 | the clock goes 10 years back: at a turn @20 | retrieve: 429, quota @2",
+		"seed=2684 retries=1 | content of failures: longer than it is @3 | the clock goes 10 years back: delete @1",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct trial_verdict verdict;
+		struct schedule schedule;
+		struct error err = { 0 };
+
+		CHECK_ROW(texts[i], schedule_parse(texts[i], &schedule, &err) == 0);
+		campaign_try(&schedule, &verdict);
+		CHECK_ROW(texts[i], !verdict.is_violated);
+	}
+}
+
 /* What is told of it is hashed, line by line. */
 static void the_same_seed_is_the_same_trial(void)
 {
@@ -109,5 +132,6 @@ static void every_row_has_its_own_name(void)
 
 CHECK_MAIN("trials", CHECK(every_row_has_its_own_name), CHECK(a_schedule_is_written_down_and_read_again),
 	   CHECK(what_is_no_schedule_is_refused), CHECK(the_same_seed_is_the_same_trial),
+	   CHECK(schedules_that_once_failed_hold),
 	   CHECK(every_single_fault_is_survived), CHECK(pairs_of_faults_are_survived),
 	   CHECK(drawn_schedules_are_survived))
