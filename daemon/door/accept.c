@@ -152,8 +152,11 @@ void accept_job(struct visit *visit, struct job *job, const uint8_t digest[32])
 static bool find_input(struct visit *visit, int64_t number, struct store_file *ret_file)
 {
 	auto_free char *id = xasprintf(PROTOCOL_FILE_PREFIX "%" PRId64, number);
+	int r = visit_find_file(visit, id, ret_file);
 
-	if (visit_find_file(visit, id, ret_file) || strcmp(ret_file->purpose, "batch") != 0)
+	if (r && r != -ENOENT)
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
+	else if (r || strcmp(ret_file->purpose, "batch") != 0)
 		visit_error(visit, 400, "invalid_request", "input_file_id",
 			    "Cannot find file %s, or you do not have access to it.", id);
 	return !visit->is_answered;

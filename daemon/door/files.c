@@ -217,8 +217,10 @@ static int path_file(struct visit *visit, struct store_file *ret_file)
 {
 	int r = visit_find_file(visit, visit->id, ret_file);
 
-	if (r)
+	if (r == -ENOENT)
 		visit_error(visit, 404, NULL, "id", "No such File object: %.100s", visit->id);
+	else if (r)
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
 	return r;
 }
 

@@ -1,4 +1,5 @@
-# What the long campaigns share: workers side by side, and one closing line. Source it, then: campaign KIND WORKERS SCENE...
+# What the long campaigns share: workers side by side, and one closing line. Source it, then: campaign KIND
+# WORKERS SCENE...
 #
 #	SCENES="small merge"	which scenes (all); tests/crash/ordeal_scenes.c and ordeal_client.c have them
 #	FIRST=1 LAST=500	only these points of each; so it goes on where it was stopped

@@ -67,9 +67,15 @@ int older_store(const char *path, size_t version)
 	auto_free char *newer = xasprintf("%s.newer", path);
 	auto_free char *wal = xasprintf("%s-wal", path);
 	auto_free char *newer_wal = xasprintf("%s.newer-wal", path);
+	auto_free char *index = xasprintf("%s-shm", path);
+	auto_free char *mark = xasprintf("%s-mark", path);
+	auto_free char *newer_index = xasprintf("%s.newer-shm", path);
 	sqlite3 *db = NULL;
 	bool is_done;
 
+	/* What is known of a log that goes elsewhere must not be taken for the new one's. */
+	(void)remove(index);
+	(void)remove(mark);
 	(void)rename(wal, newer_wal);
 	if (rename(path, newer) < 0)
 		return -1;
@@ -77,5 +83,6 @@ int older_store(const char *path, size_t version)
 	(void)sqlite3_close(db);
 	(void)remove(newer);
 	(void)remove(newer_wal);
+	(void)remove(newer_index);
 	return is_done ? 0 : -1;
 }

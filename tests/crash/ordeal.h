@@ -1,7 +1,7 @@
 /*
- * Who troubles the real programs: a scene is brought about, trouble comes at the N-th call of it, and then all must be
- * as it was in the undisturbed run. The folder of a trial holds batchd.conf, the inputs NAME.jsonl and sim.sock; the daemon's
- * state and socket lie beside them, as tests/system/lib.sh has them.
+ * Who troubles the real programs: a scene is brought about, trouble comes at the N-th call of it, and then all
+ * must be as it was in the undisturbed run. The folder of a trial holds batchd.conf, the inputs NAME.jsonl and
+ * sim.sock; the daemon's state and socket lie beside them, as tests/system/lib.sh has them.
  */
 #ifndef BATCHD_TESTS_CRASH_ORDEAL_H
 #define BATCHD_TESTS_CRASH_ORDEAL_H
@@ -53,7 +53,7 @@ struct ordeal {
 	/* Places, and programs. */
 	const char *folder;
 	char *state, *door, *sim;
-	const char *batchd, *batchctl, *killable, *killable_client;
+	char *batchd, *batchctl, *killable, *killable_client;
 
 	/* The daemon. */
 	struct board *board;
@@ -65,7 +65,8 @@ struct ordeal {
 	int status; /* of the last end, as a shell says it: 137 for SIGKILL */
 
 	/* The trial under way. */
-	const struct plan *plan;   /* NULL: no trouble */
+	const struct plan *plan;   /* NULL: no trouble; else kept */
+	struct plan kept;
 	const struct look *wanted; /* NULL: the undisturbed run */
 	const char *input;
 	int patience_ms; /* for an answer */
@@ -143,6 +144,7 @@ struct scene {
 	/* All that is wanted, said as often as needed; true: it has come about. */
 	bool (*act)(struct ordeal *ordeal);
 	int stride; /* every so manieth point is tried, the whole being too long; 0: all */
+	bool has_died; /* in a step: two more deaths there, and the job is held, as it should be */
 };
 
 const struct scene *scene_find(const char *name);

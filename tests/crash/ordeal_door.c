@@ -44,24 +44,44 @@ static bool send_all(int fd, const char *bytes, size_t size)
 	return true;
 }
 
-/* Takes the head off; is_whole is what its Content-Length says, or the end of a stream without one. */
-static void read_head(struct answer *answer, bool has_ended)
+/* The bytes of a body in chunks, in its own place. True: the last chunk was there. */
+static bool join_chunks(struct buffer *body)
+{
+	size_t from = 0, to = 0;
+
+	for (;;) {
+		const char *line = buffer_text(body) + from;
+		char *end;
+		size_t size = strtoull(line, &end, 16), start = from + (size_t)(end - line) + 2;
+
+		if (end == line || start + size > body->size || !size) {
+			body->size = to;
+			return end != line && !size;
+		}
+		memmove(body->data + to, body->data + start, size);
+		to += size;
+		from = start + size + 2;
+		if (from > body->size)
+			from = body->size;
+	}
+}
+
+/* Takes the head off. */
+static void read_head(struct answer *answer)
 {
 	const char *head = buffer_text(&answer->text);
 	const char *end = strstr(head, "\r\n\r\n");
 	const char *length = strcasestr(head, "\r\nContent-Length:");
-	size_t size;
+	size_t size, wanted;
 
-	if (!end || sscanf(head, "HTTP/1.%*1d %d", &answer->status) != 1) {
+	if (!end || sscanf(head, "HTTP/1.1 %d", &answer->status) != 1) {
 		answer->status = 0;
 		return;
 	}
 	size = (size_t)(end + 4 - head);
-	if (length && length < end)
-		answer->is_whole = answer->text.size - size == strtoull(length + 17, NULL, 10);
-	else
-		answer->is_whole = has_ended;
+	wanted = length && length < end ? strtoull(length + 17, NULL, 10) : SIZE_MAX;
 	buffer_drop(&answer->text, size);
+	answer->is_whole = wanted == SIZE_MAX ? join_chunks(&answer->text) : answer->text.size == wanted;
 }
 
 int ask_begin(struct ordeal *ordeal, const char *socket_path, const char *method, const char *path,
@@ -69,8 +89,8 @@ int ask_begin(struct ordeal *ordeal, const char *socket_path, const char *method
 {
 	bool is_chunked = headers && strstr(headers, ASK_CHUNKED);
 	auto_free char *length = xasprintf("Content-Length: %zu\r\n", size);
-	auto_free char *head = xasprintf("%s %s HTTP/1.%d\r\nHost: batchd\r\nConnection: close\r\n%s%s\r\n", method, path,
-					 is_chunked, is_chunked ? "" : length, headers ? headers : "");
+	auto_free char *head = xasprintf("%s %s HTTP/1.1\r\nHost: batchd\r\nConnection: close\r\n%s%s\r\n", method, path,
+					 is_chunked ? "" : length, headers ? headers : "");
 	int fd = dial(socket_path, ordeal->patience_ms);
 
 	/* A refusal may come before all is sent, so what was sent in vain does not end it. */
@@ -90,7 +110,7 @@ void ask_end(struct ordeal *ordeal, int fd, struct answer *ret_answer)
 		return;
 	while (now_ms() < until && (size = recv(fd, piece, PIECE, 0)) > 0)
 		buffer_add(&ret_answer->text, piece, (size_t)size);
-	read_head(ret_answer, size == 0);
+	read_head(ret_answer);
 	(void)close(fd);
 }
 

@@ -10,7 +10,8 @@
 #include "daemon/base/cleanup.h"
 
 /* What a history may have besides its states, if there was a doubt or another try. */
-static const char *const besides[] = { "shard.doubt", "shard.adopted", "shard.note", "shard.retry", "job.note", "job.retry" };
+static const char *const besides[] = { "shard.doubt", "shard.adopted", "shard.note",
+				       "shard.retry", "job.note",      "job.retry" };
 
 static int compare_texts(const void *a, const void *b)
 {
@@ -88,7 +89,10 @@ static void list_files(const char *path, const char *name, struct buffer *out)
 	struct dirent *entry;
 
 	if (!folder) {
-		if (strncmp(name, "batchd.db-", 10) != 0)
+		/* A number that a failure took is not given again, so those of files may differ. */
+		if (strncmp(name, "files/", 6) == 0)
+			buffer_add_text(out, "files/\n");
+		else if (strncmp(name, "batchd.db-", 10) != 0)
 			buffer_add_format(out, "%s\n", name);
 		return;
 	}

@@ -472,7 +472,7 @@ void campaign_run(struct ordeal *ordeal, struct campaign *campaign, const struct
 	for (size_t i = 0; campaign_plan(campaign, i, &plan, &name); i++)
 		campaign_points(ordeal, campaign,
 				&(struct points){ scene->name, name, &plan, scene->stride ? scene->stride : 1, run_trial, &course });
-	if (campaign->pairs && strcmp(campaign->kind, "deaths") == 0)
+	if (campaign->pairs && !scene->has_died && strcmp(campaign->kind, "deaths") == 0)
 		run_pairs(ordeal, campaign, scene);
 	look_release(&wanted);
 }

@@ -106,6 +106,10 @@ void ordeal_close(struct ordeal *ordeal)
 	free(ordeal->state);
 	free(ordeal->door);
 	free(ordeal->sim);
+	free(ordeal->batchd);
+	free(ordeal->batchctl);
+	free(ordeal->killable);
+	free(ordeal->killable_client);
 }
 
 void ordeal_plan(struct ordeal *ordeal, const struct plan *plan)
@@ -113,9 +117,11 @@ void ordeal_plan(struct ordeal *ordeal, const struct plan *plan)
 	struct board *board = ordeal->board;
 
 	memset(board, 0, sizeof(*board));
-	ordeal->plan = plan;
+	ordeal->plan = NULL;
 	if (!plan)
 		return;
+	ordeal->kept = *plan;
+	ordeal->plan = &ordeal->kept;
 	board->calls = plan->calls;
 	board->deed = (int32_t)plan->deed;
 	board->code = plan->code;

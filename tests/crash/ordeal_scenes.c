@@ -45,7 +45,8 @@ static char *input_text(struct ordeal *ordeal, size_t *ret_size)
 }
 
 /* Calls path with POST; headers may be NULL. */
-static bool post(struct ordeal *ordeal, const char *what, const char *path, const char *headers, const char *body, size_t size)
+static bool post(struct ordeal *ordeal, const char *what, const char *path, const char *headers, const char *body,
+		 size_t size)
 {
 	auto_answer answer = { 0 };
 
@@ -319,7 +320,7 @@ static void in_fetch(struct ordeal *ordeal)
 /* The daemon is gone at a rename of its own. */
 static void die_at(struct ordeal *ordeal, const char *place)
 {
-	const struct plan *plan = ordeal->plan;
+	const struct plan kept = ordeal->kept, *plan = ordeal->plan ? &kept : NULL;
 	const struct plan rename_of = { .calls = UINT64_C(1) << CALL_RENAMEAT, .deed = DEED_DIE, .at = 1 };
 
 	ordeal_plan(ordeal, &rename_of);
@@ -406,35 +407,35 @@ static bool both_end(struct ordeal *ordeal)
 
 /* clang-format off */
 static const struct scene scenes[] = {
-	/* name         input    what is the same  before          setup      act               stride */
-	{ "small",      "small", LOOK_ALL,         NULL,           nothing,   job_ends,          0 },
-	{ "big",        "big",   LOOK_ALL,         NULL,           nothing,   job_ends,          0 },
-	{ "several",    "small", LOOK_ALL,         NULL,           nothing,   several,           0 },
-	{ "stdin",      "small", LOOK_ALL,         NULL,           nothing,   in_chunks,         0 },
-	{ "mixed",      "mixed", LOOK_ALL,         NULL,           nothing,   job_ends,          0 },
-	{ "tries",      "tries", LOOK_TRIES,       NULL,           expire_and_lose_file, job_ends, 0 },
-	{ "files",      "big",   LOOK_ALL,         NULL,           nothing,   upload_and_create, 0 },
-	{ "delete",     "big",   LOOK_ALL,         NULL,           have_file, delete_file,       0 },
-	{ "cancel",     "small", 0,                NULL,           never_ends, cancel,           0 },
-	{ "retry",      "mixed", LOOK_TRIES,       NULL,           have_job,  retry,             0 },
-	{ "held",       "big",   LOOK_TRIES,       NULL,           is_held,   let_go,            0 },
-	{ "stream",     "big",   LOOK_ALL,         NULL,           have_job,  stream,            0 },
-	{ "stop",       "small", LOOK_ALL,         NULL,           have_job,  stop,              0 },
-	{ "stop-busy",  "small", LOOK_ALL,         NULL,           is_waiting, stop,             0 },
-	{ "start",      "small", LOOK_ALL,         NULL,           NULL,      job_ends,          0 },
-	{ "validate",   "big",   LOOK_ALL,         in_validate,    NULL,      job_ends,          0 },
-	{ "upload",     "big",   LOOK_ALL,         in_upload,      NULL,      job_ends,          0 },
-	{ "create",     "small", LOOK_ALL,         in_create,      NULL,      job_ends,          0 },
-	{ "create-not", "small", LOOK_ALL,         before_create,  NULL,      job_ends,          0 },
-	{ "list",       "small", LOOK_ALL,         in_list,        NULL,      job_ends,          0 },
-	{ "poll",       "small", LOOK_ALL,         in_poll,        NULL,      job_ends,          0 },
-	{ "fetch",      "big",   LOOK_ALL,         in_fetch,       NULL,      job_ends,          0 },
-	{ "collect",    "big",   LOOK_ALL,         in_collect,     NULL,      job_ends,          0 },
-	{ "merge",      "big",   LOOK_ALL,         in_merge,       NULL,      job_ends,          0 },
-	{ "start-busy", "small", LOOK_ALL,         in_every_state, NULL,      all_end,           0 },
-	{ "migrate",    "small", LOOK_ALL,         was_older,      NULL,      both_end,          0 },
-	{ "wide",       "wide",  LOOK_ALL,         NULL,           nothing,   job_ends,          0 },
-	{ "huge",       "huge",  LOOK_ALL,         NULL,           nothing,   job_ends,         97 },
+	/* name, input, what is the same, before, setup, act, stride, has_died */
+	{ "small",      "small", LOOK_ALL,   NULL,           nothing,              job_ends,          0,  false },
+	{ "big",        "big",   LOOK_ALL,   NULL,           nothing,              job_ends,          0,  false },
+	{ "several",    "small", LOOK_ALL,   NULL,           nothing,              several,           0,  false },
+	{ "stdin",      "small", LOOK_ALL,   NULL,           nothing,              in_chunks,         0,  false },
+	{ "mixed",      "mixed", LOOK_ALL,   NULL,           nothing,              job_ends,          0,  false },
+	{ "tries",      "tries", LOOK_TRIES, NULL,           expire_and_lose_file, job_ends,          0,  false },
+	{ "files",      "big",   LOOK_ALL,   NULL,           nothing,              upload_and_create, 0,  false },
+	{ "delete",     "big",   LOOK_ALL,   NULL,           have_file,            delete_file,       0,  false },
+	{ "cancel",     "small", 0,          NULL,           never_ends,           cancel,            0,  false },
+	{ "retry",      "mixed", LOOK_TRIES, NULL,           have_job,             retry,             0,  false },
+	{ "held",       "big",   LOOK_TRIES, NULL,           is_held,              let_go,            0,  false },
+	{ "stream",     "big",   LOOK_ALL,   NULL,           have_job,             stream,            0,  false },
+	{ "stop",       "small", LOOK_ALL,   NULL,           have_job,             stop,              0,  false },
+	{ "stop-busy",  "small", LOOK_ALL,   NULL,           is_waiting,           stop,              0,  false },
+	{ "start",      "small", LOOK_ALL,   NULL,           NULL,                 job_ends,          0,  false },
+	{ "validate",   "big",   LOOK_ALL,   in_validate,    NULL,                 job_ends,          0,  true },
+	{ "upload",     "big",   LOOK_ALL,   in_upload,      NULL,                 job_ends,          0,  false },
+	{ "create",     "small", LOOK_ALL,   in_create,      NULL,                 job_ends,          0,  false },
+	{ "create-not", "small", LOOK_ALL,   before_create,  NULL,                 job_ends,          0,  false },
+	{ "list",       "small", LOOK_ALL,   in_list,        NULL,                 job_ends,          0,  false },
+	{ "poll",       "small", LOOK_ALL,   in_poll,        NULL,                 job_ends,          0,  false },
+	{ "fetch",      "big",   LOOK_ALL,   in_fetch,       NULL,                 job_ends,          0,  false },
+	{ "collect",    "big",   LOOK_ALL,   in_collect,     NULL,                 job_ends,          0,  true },
+	{ "merge",      "big",   LOOK_ALL,   in_merge,       NULL,                 job_ends,          0,  true },
+	{ "start-busy", "small", LOOK_ALL,   in_every_state, NULL,                 all_end,           0,  false },
+	{ "migrate",    "small", LOOK_ALL,   was_older,      NULL,                 both_end,          0,  false },
+	{ "wide",       "wide",  LOOK_ALL,   NULL,           nothing,              job_ends,          0,  false },
+	{ "huge",       "huge",  LOOK_ALL,   NULL,           nothing,              job_ends,          97, false },
 };
 /* clang-format on */
 

@@ -2,7 +2,7 @@
 #
 #	make_input FILE			the 1,319 requests of gsm8k where they lie beside the tree, else as many of our own
 #	fresh_start			a state folder as on the first day, and an API that remembers nothing
-#	start_killable VARIABLE=VALUE...	the daemon that dies at a call (tests/crash/killer.c); returns when it is ready, or dead
+#	start_killable VARIABLE=VALUE...	the daemon that dies at a call (tests/crash/trouble.h); returns when it is ready, or dead
 #	start_ordinary			the daemon as it is; returns likewise
 #	end_killable			its end, by SIGTERM if it lives; was_killed says how, killed_at where
 #	submit FILE			one job, always with the same idempotency key: job 1

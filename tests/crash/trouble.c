@@ -189,7 +189,10 @@ void trouble_closed(int fd)
 		has_failed[fd] = false;
 }
 
-/* A store that is being made has a journal beside it; out of that SQLite writes anew what it could not flush, before it flushes again. */
+/*
+ * A store that is being made has a journal beside it; out of that SQLite writes anew what it could not
+ * flush, before it flushes again.
+ */
 static bool is_being_made(const char *place)
 {
 	char journal[BOARD_PLACE + 16];

@@ -1,5 +1,6 @@
 #!/bin/sh
-# One worker of a campaign: an API of its own, the inputs, and tests/crash/ordeal, which has the rest in its environment.
+# One worker of a campaign: an API of its own, the inputs, and tests/crash/ordeal, which has the rest in its
+# environment.
 #
 #	worker.sh KIND SCENE...
 : "${srcdir:=.}" "${builddir:=.}"
