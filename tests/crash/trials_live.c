@@ -358,9 +358,9 @@ static void judge(struct trial *trial)
 	/* A list that lies, a cancel or a person may cost anything. */
 	const unsigned costs = trial->is_cancelled || trial->lies || trial->person.answers ? ~0u : trial->costs;
 	const struct trial_allowance allowance = {
-		/* A provider that takes small files alone refuses a request that is none. */
+		/* A provider that takes small files alone refuses a request that is none, or one that has no half. */
 		.may_fail = (costs & (COST_FAILED | COST_LOST | COST_ANSWERS | COST_PERSON)) ||
-			    trial->schedule->shape.padding,
+			    trial->schedule->shape.padding || trial->schedule->shape.requests == 1,
 		.may_lose = costs & (COST_LOST | COST_ANSWERS | COST_PERSON),
 		.may_pay_twice = costs & (COST_LOST | COST_ANSWERS | COST_PERSON),
 	};
