@@ -358,9 +358,9 @@ static void judge(struct trial *trial)
 	/* A list that lies, a cancel or a person may cost anything. */
 	const unsigned costs = trial->is_cancelled || trial->lies || trial->person.answers ? ~0u : trial->costs;
 	const struct trial_allowance allowance = {
-		/* A provider that takes small files alone refuses a request that is none, or one that has no half. */
+		/* A provider that takes small files alone refuses a request that is none. */
 		.may_fail = (costs & (COST_FAILED | COST_LOST | COST_ANSWERS | COST_PERSON)) ||
-			    trial->schedule->shape.padding || trial->schedule->shape.requests == 1,
+			    trial->schedule->shape.padding,
 		.may_lose = costs & (COST_LOST | COST_ANSWERS | COST_PERSON),
 		.may_pay_twice = costs & (COST_LOST | COST_ANSWERS | COST_PERSON),
 	};
@@ -397,7 +397,8 @@ static bool is_mixture(const struct trial *trial, size_t second)
 /* Of a shard of one request nothing smaller can be made. */
 static bool is_too_small(const struct trial *trial, const struct trial_row *row, int64_t nth)
 {
-	return row->rules && strstr(row->rules, "too") && (trial->schedule->count > 1 || nth > 1);
+	return row->rules && strstr(row->rules, "too") &&
+	       (trial->schedule->count > 1 || nth > 1 || trial->schedule->shape.requests == 1);
 }
 
 static void make_rows(struct trial *trial)
@@ -410,6 +411,9 @@ static void make_rows(struct trial *trial)
 		trial->story |= row->story;
 		trial->costs |= row->costs;
 		if (is_mixture(trial, i) || is_too_small(trial, row, nth))
+			trial->costs |= COST_FAILED;
+		/* What hides the reason of a failure may be looked at before, or show it in another form, if something else is odd too. */
+		if (row->rules && strstr(row->rules, "errors_") && trial->schedule->count > 1)
 			trial->costs |= COST_FAILED;
 		/* A clock that is set on ends a wait for answers that are late. */
 		if (row->jump_ms > 0 && trial->schedule->count > 1)
