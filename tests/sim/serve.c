@@ -19,6 +19,7 @@ struct serve {
 	struct sim *sim;
 	struct server *server;
 	struct visit *waiting; /* GET /sim/wait, not answered yet; linked by next_waiting */
+	struct visit *held;    /* calls that are delayed or stall; linked by next_held */
 };
 
 /* One exchange. */
@@ -32,8 +33,33 @@ struct visit {
 	struct sim_answer answer;
 	size_t sent;
 	struct visit *next_waiting;
+	struct visit *next_held;
 	int64_t calls_wanted;
 };
+
+static void hold(struct visit *visit, int64_t wait_ms)
+{
+	visit->next_held = visit->serve->held;
+	visit->serve->held = visit;
+	loop_timer_set(visit->timer, wait_ms);
+}
+
+static void let_go(struct visit *visit)
+{
+	struct visit **link = &visit->serve->held;
+
+	while (*link && *link != visit)
+		link = &(*link)->next_held;
+	if (*link)
+		*link = visit->next_held;
+}
+
+/* Nobody may be there any more to take them, and each holds one of the server's places. */
+static void hurry_held(struct serve *serve)
+{
+	for (struct visit *visit = serve->held; visit; visit = visit->next_held)
+		loop_timer_set(visit->timer, 0);
+}
 
 static void release_blob(void *blob)
 {
@@ -70,7 +96,7 @@ static int64_t produce(char *bytes, size_t size, void *context)
 	}
 	if (visit->sent == answer->stall_at && !visit->has_stalled) {
 		visit->has_stalled = true;
-		loop_timer_set(visit->timer, answer->stall_ms);
+		hold(visit, answer->stall_ms);
 		return 0;
 	}
 	if (visit->sent == answer->cut_at || answer->length > (int64_t)answer->body->size)
@@ -157,6 +183,7 @@ static void on_due(void *context)
 {
 	struct visit *visit = context;
 
+	let_go(visit);
 	if (visit->calls_wanted)
 		answer_wait(visit, 504, "{\"error\":{\"message\":\"The call did not come.\"}}");
 	else if (visit->is_answered)
@@ -236,8 +263,10 @@ static void on_complete(struct exchange *exchange, void *context)
 	}
 	sim_call(visit->serve->sim, &request, &visit->answer);
 	look_after_waiting(visit->serve);
+	if (!strcmp(request.path, "/sim/reset"))
+		hurry_held(visit->serve);
 	if (visit->answer.delay_ms > 0)
-		loop_timer_set(visit->timer, visit->answer.delay_ms);
+		hold(visit, visit->answer.delay_ms);
 	else
 		answer_now(visit);
 }
@@ -252,6 +281,7 @@ static void on_close(struct exchange *exchange, bool is_delivered, void *context
 		return;
 	if (visit->calls_wanted)
 		stop_waiting(visit);
+	let_go(visit);
 	loop_timer_free(visit->timer);
 	sim_form_release(&visit->form);
 	buffer_release(&visit->body);
