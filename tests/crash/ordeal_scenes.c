@@ -429,7 +429,7 @@ static const struct scene scenes[] = {
 	{ "create-not", "small", LOOK_ALL,   before_create,  NULL,                 job_ends,          0,  false },
 	{ "list",       "small", LOOK_ALL,   in_list,        NULL,                 job_ends,          0,  false },
 	{ "poll",       "small", LOOK_ALL,   in_poll,        NULL,                 job_ends,          0,  false },
-	{ "fetch",      "big",   LOOK_ALL,   in_fetch,       NULL,                 job_ends,          0,  false },
+	{ "fetch",      "big",   LOOK_ALL,   in_fetch,       NULL,                 job_ends,          0,  true  },
 	{ "collect",    "big",   LOOK_ALL,   in_collect,     NULL,                 job_ends,          0,  true },
 	{ "merge",      "big",   LOOK_ALL,   in_merge,       NULL,                 job_ends,          0,  true },
 	{ "start-busy", "small", LOOK_ALL,   in_every_state, NULL,                 all_end,           0,  false },
