@@ -96,6 +96,9 @@ int store_shard_count(struct store *store, int64_t job, int64_t *ret_all, int64_
 int store_shard_progress(struct store *store, int64_t job, int64_t *ret_completed, int64_t *ret_failed);
 /* The shard that owns a batch of a provider; -ENOENT when none does. What an UNCERTAIN one claims is not its own. */
 int store_shard_owner(struct store *store, const char *provider, const char *batch_id, int64_t *ret_shard);
+/* A shard other than this one that has not ended and goes under an uploaded file of a provider; -ENOENT when none does. */
+int store_shard_file_owner(struct store *store, const char *provider, const char *file_id, int64_t shard,
+			   int64_t *ret_owner);
 /* Shards of a provider that are CREATED with a batch made at or after since, at most limit. */
 int store_shard_live(struct store *store, const char *provider, int64_t since, size_t limit,
 		     void (*visit)(const struct shard *shard, void *context), void *context);

@@ -352,6 +352,19 @@ int store_shard_owner(struct store *store, const char *provider, const char *bat
 	return read_row(store, statement, 1, &ret_shard);
 }
 
+int store_shard_file_owner(struct store *store, const char *provider, const char *file_id, int64_t shard,
+			   int64_t *ret_owner)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_FILE_OWNER);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	store_sql_bind_text(statement, 2, file_id);
+	(void)sqlite3_bind_int64(statement, 3, shard);
+	return read_row(store, statement, 1, &ret_owner);
+}
+
 int store_shard_live(struct store *store, const char *provider, int64_t since, size_t limit,
 		     void (*visit)(const struct shard *shard, void *context), void *context)
 {

@@ -73,6 +73,9 @@ static const char *const statements[SQL_COUNT] = {
 			       "FROM shard WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES,
 	[SQL_SHARD_OWNER] = "SELECT shard.id FROM shard JOIN job ON job.id = shard.job "
 			    "WHERE shard.batch_id = ?2 AND job.provider = ?1 AND shard.state <> 6",
+	[SQL_SHARD_FILE_OWNER] = "SELECT shard.id FROM shard JOIN job ON job.id = shard.job "
+				 "WHERE shard.provider_file = ?2 AND job.provider = ?1 AND shard.id <> ?3 "
+				 "AND shard.state NOT IN " SHARD_ENDED_STATES " LIMIT 1",
 	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
 			   "AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "

@@ -16,6 +16,7 @@
 #include "daemon/work/api_words.h"
 
 #define MAX_DEPTH 64
+#define MAX_WRAPPERS 3 /* one around the other: a gateway wraps what its provider wrapped */
 #define MAX_TREE ((size_t)1 << 20)   /* of a text of which a tree is made */
 #define MAX_GIST ((size_t)128 << 10) /* of the members of interest: metadata of 16 texts is some 60 kB at most */
 
@@ -307,36 +308,40 @@ static void read_batch(const char *json, struct gist *gist, struct api_batch *re
 	read_errors(json, gist->errors, ret_batch);
 }
 
-/* The object that has the id: the answer itself, or what it is wrapped in. */
-static struct json_object *unwrap(struct json_object *object)
+/* The object that has the id: the answer itself, or what it is wrapped in; NULL when none has. */
+static struct json_object *unwrap(struct json_object *object, int depth)
 {
+	struct json_object *inner = NULL;
+
 	if (json_object_is_type(member(object, "id"), json_type_string))
 		return object;
-	for (size_t i = 0; i < ARRAY_SIZE(wrappers); i++) {
-		struct json_object *inner = member(object, wrappers[i]);
+	for (size_t i = 0; !inner && depth < MAX_WRAPPERS && i < ARRAY_SIZE(wrappers); i++)
+		inner = unwrap(member(object, wrappers[i]), depth + 1);
+	return inner;
+}
 
-		if (json_object_is_type(member(inner, "id"), json_type_string))
-			return inner;
-	}
-	return object;
+/* Reads the batch in span, or the one that is wrapped in it. Without an id, all of it is empty. -EBADMSG: no object stands there. */
+static int read_wrapped(const char *json, struct scan_span span, int depth, struct api_batch *ret_batch)
+{
+	auto_gist gist = { 0 };
+
+	if (read_gist(json, span, &gist))
+		return -EBADMSG;
+	read_batch(json, &gist, ret_batch);
+	for (size_t i = 0; !ret_batch->id && depth < MAX_WRAPPERS && i < ARRAY_SIZE(wrappers); i++)
+		if (gist.inner[i].size)
+			(void)read_wrapped(json, gist.inner[i], depth + 1, ret_batch);
+	return 0;
 }
 
 int api_parse_batch(const char *json, size_t size, struct api_batch *ret_batch, struct error *err)
 {
 	auto_free char *mended = api_mend(json, size);
 	const char *text = mended ? mended : json;
-	auto_gist outer = { 0 };
 	struct api_batch batch = { 0 };
 
-	if (read_gist(text, (struct scan_span){ .size = size }, &outer))
+	if (read_wrapped(text, (struct scan_span){ .size = size }, 0, &batch))
 		return error_set(err, -EBADMSG, "the provider's answer is no JSON object");
-	read_batch(text, &outer, &batch);
-	for (size_t i = 0; !batch.id && i < ARRAY_SIZE(wrappers); i++) {
-		auto_gist inner = { 0 };
-
-		if (outer.inner[i].size && !read_gist(text, outer.inner[i], &inner))
-			read_batch(text, &inner, &batch);
-	}
 	if (!batch.id)
 		return error_set(err, -EBADMSG, "the provider's answer is no batch: it has no id");
 	*ret_batch = batch;
@@ -364,11 +369,13 @@ static void read_file(struct json_object *object, struct api_file *ret_file)
 int api_parse_file(const char *json, size_t size, struct api_file *ret_file, struct error *err)
 {
 	auto_json *object = parse(json, size);
+	struct json_object *inner;
 	struct api_file file;
 
 	if (!json_object_is_type(object, json_type_object))
 		return error_set(err, -EBADMSG, "the provider's answer is no JSON object");
-	read_file(unwrap(object), &file);
+	inner = unwrap(object, 0);
+	read_file(inner ? inner : object, &file);
 	if (!file.id)
 		return error_set(err, -EBADMSG, "the provider's answer is no file: it has no id");
 	*ret_file = file;

@@ -76,6 +76,22 @@ static bool judge_size(struct task *task, const struct api_file *file)
 	return false;
 }
 
+/*
+ * The file that came of it is another shard's already: sent under that id, the rows of one of the two would be answered twice. It waits
+ * until the other has ended, for where equal bytes are one file the id may be right. Returns whether the task ended with that.
+ */
+static bool judge_id(struct task *task, const struct api_file *file)
+{
+	int64_t owner = 0;
+	int r = store_shard_file_owner(task_store(task), task->job.provider, file->id, task->shard.id, &owner);
+
+	if (r == -ENOENT)
+		return false;
+	task_finish(task, TASK_TRY_AGAIN,
+		    "the provider gave the upload the id of a file that another shard in flight has");
+	return true;
+}
+
 /* Whether it is certain that no file came of an upload without an answer of use. */
 static bool left_nothing(const struct http_response *head)
 {
@@ -109,7 +125,7 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 		return;
 	}
 	(void)api_parse_file(answer->body, answer->size, &file, NULL);
-	if (judge_size(task, &file)) {
+	if (judge_id(task, &file) || judge_size(task, &file)) {
 		api_file_release(&file);
 		return;
 	}

@@ -93,6 +93,22 @@ static void a_claim_is_no_ownership(void)
 	end();
 }
 
+/* The file of another shard that is still to be answered; what a dropped one left is its heir's. */
+static void knows_whose_an_uploaded_file_is(void)
+{
+	int64_t owner = 0;
+
+	begin();
+	add_jobs(1);
+	(void)add_shard(1, 1, SHARD_DROPPED, (struct shard){.provider_file = TEXT("f")});
+	(void)add_shard(1, 2, SHARD_UPLOADED, (struct shard){.provider_file = TEXT("f")});
+	CU_ASSERT_EQUAL(store_shard_file_owner(store, "p", "f", 2, &owner), -ENOENT);
+	CU_ASSERT_EQUAL(store_shard_file_owner(store, "q", "f", 3, &owner), -ENOENT);
+	CU_ASSERT_EQUAL(store_shard_file_owner(store, "p", "f", 3, &owner), 0);
+	CU_ASSERT_EQUAL(owner, 2);
+	end();
+}
+
 static void knows_who_passed_rows_on_while_a_batch_may_yet_appear(void)
 {
 	/* clang-format off */
@@ -222,6 +238,7 @@ static void a_restoring_that_fails_is_repeated(void)
 }
 
 CHECK_MAIN("store_doubt", CHECK(lists_the_uncertain_shards_of_a_job), CHECK(takes_a_word_about_uncertain_shards_alone),
-	   CHECK(a_claim_is_no_ownership), CHECK(knows_who_passed_rows_on_while_a_batch_may_yet_appear),
+	   CHECK(a_claim_is_no_ownership), CHECK(knows_whose_an_uploaded_file_is),
+	   CHECK(knows_who_passed_rows_on_while_a_batch_may_yet_appear),
 	   CHECK(a_shard_in_doubt_does_not_wait_for_others), CHECK(counts_an_absence_anew_after_a_clock_step),
 	   CHECK(tells_open_jobs_that_they_were_restored), CHECK(a_restoring_that_fails_is_repeated))

@@ -90,6 +90,10 @@ static void schedules_that_once_failed_hold(void)
 		/* A pause of the provider, and the look for a missing file, that would have lasted as long. */
 		"seed=990200 | the clock goes 10 years back: at a turn @20 | retrieve: 429, quota @2",
 		"seed=2684 retries=1 | content of failures: longer than it is @3 | the clock goes 10 years back: delete @1",
+		/* Two uploads with one id: both shards were sent with the file of one. */
+		"seed=68000 | upload: id is a number @1 | upload: id is a number @2",
+		/* A wrapper around a wrapper was never read. */
+		"seed=808000 | wrapped in job @1 | wrapped in job @2",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
