@@ -324,7 +324,7 @@ static int start(struct daemon *daemon)
 	r = open_server(daemon, &err);
 	if (r)
 		return give_up(r == -EADDRINUSE ? EXIT_TEMPFAIL : EXIT_UNAVAILABLE, &err);
-	daemon->scheduler = scheduler_new(daemon->loop, daemon->store, daemon->pipeline);
+	daemon->scheduler = scheduler_new(daemon->loop, daemon->store, daemon->providers, daemon->pipeline);
 	daemon->strays = strays_new(daemon->loop, daemon->store, daemon->pipeline, daemon->providers);
 	watch_signals(daemon);
 	return 0;

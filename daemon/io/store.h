@@ -105,6 +105,50 @@ int store_shard_live(struct store *store, const char *provider, int64_t since, s
 /* Shards a provider has work of: UPLOADED with an intent, or CREATED. */
 int store_shard_in_flight(struct store *store, const char *provider, int64_t *ret_count);
 
+/* --- the queue of those that wait for a place at a provider: store_queue.c --- */
+
+/* Shards that wait in one line: of one provider, for one model, of one priority and owner. */
+struct store_line {
+	char *model; /* owned by whoever asked */
+	int64_t priority;
+	int64_t uid;
+};
+/* The next line in which anybody waits, due or not, by model, priority and uid; after NULL: the first. -ENOENT: there is none. */
+int store_queue_next(struct store *store, const char *provider, const struct store_line *after,
+		     struct store_line *ret_line);
+/* The first shard of a line that is due at now, by job and number, behind (job, number); the caller releases. -ENOENT: there is none. */
+int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t job,
+		     int64_t number, int64_t now, struct shard *ret_shard);
+
+/* What is under way at a provider for a model and an owner; it is kept true by the database itself. */
+struct store_flight {
+	const char *model;
+	int64_t uid;
+	int64_t batches;  /* shards that were admitted and have not ended there */
+	int64_t unsent;	  /* of those: not created yet */
+	int64_t requests;
+	int64_t tokens;	  /* reserved */
+};
+int store_flight(struct store *store, const char *provider,
+		 void (*visit)(const struct store_flight *flight, void *context), void *context);
+
+/* What a provider taught us, by name: its limits, how long its batches take. */
+struct store_learned {
+	char *model; /* "": of the provider */
+	char *name;
+	int64_t value;
+	char *words; /* the provider's, or what the value needs besides; NULL: none */
+	int64_t at;  /* Unix milliseconds */
+};
+/* -ENOENT: nothing. words of the result are the caller's; model and name are not filled in. */
+int store_learned_get(struct store *store, const char *provider, const char *model, const char *name,
+		      struct store_learned *ret_learned);
+void store_learned_set(struct store *store, const char *provider, const struct store_learned *learned);
+void store_learned_remove(struct store *store, const char *provider, const char *model, const char *name);
+/* All of a provider, by model and name. */
+int store_learned_list(struct store *store, const char *provider,
+		       void (*visit)(const struct store_learned *learned, void *context), void *context);
+
 /* Tokens of a model that a job used, as its answers tell, and those estimated for what was sent. */
 struct store_usage {
 	const char *model;

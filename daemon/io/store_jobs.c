@@ -36,6 +36,9 @@ static const struct store_field job_fields[] = {
 	INTEGER(job, counts.lost), INTEGER(job, counts.invalid), INTEGER(job, counts.resent),
 	INTEGER(job, counts.twice), TEXT(job, labels), TEXT(job, model), BOOL(job, skips_invalid),
 	BOOL(job, is_wrapped), BOOL(job, has_line_ids), INTEGER(job, max_attempts), INTEGER(job, retry_of),
+	TEXT(job, providers), INTEGER(job, priority), INTEGER(job, begin_at), INTEGER(job, after_job),
+	INTEGER(job, deadline_at), BOOL(job, is_on_hold), BOOL(job, is_expiring), INTEGER(job, budget_tokens),
+	INTEGER(job, budget_cost), INTEGER(job, spent_tokens), INTEGER(job, spent_cost),
 };
 
 static const struct store_field shard_fields[] = {
@@ -56,7 +59,9 @@ static const struct store_field shard_fields[] = {
 	INTEGER(shard, tally.again), INTEGER(shard, tally.resent), INTEGER(shard, tally.twice),
 	INTEGER(shard, tally.unknown), INTEGER(shard, tally.unreadable),
 	INTEGER(shard, tally.input_tokens), INTEGER(shard, tally.output_tokens),
-	INTEGER(shard, waits), INTEGER(shard, missed_at),
+	INTEGER(shard, waits), INTEGER(shard, missed_at), TEXT(shard, provider),
+	{ offsetof(struct shard, queue), STORE_ENUM }, INTEGER(shard, admitted_at),
+	INTEGER(shard, reserved_tokens), INTEGER(shard, reserved_cost), INTEGER(shard, changed_at),
 };
 /* clang-format on */
 
@@ -80,8 +85,8 @@ static int read_shard(sqlite3_stmt *statement, struct shard *shard)
 {
 	*shard = (struct shard){ .id = sqlite3_column_int64(statement, 0) };
 	store_sql_read_fields(statement, 1, shard_fields, ARRAY_SIZE(shard_fields), shard);
-	if (shard->state < SHARD_STATE_COUNT && shard->model && shard->url && shard->marker && shard->number > 0 &&
-	    shard->requests >= 0 && shard->bytes >= 0)
+	if (shard->state < SHARD_STATE_COUNT && shard->model && shard->url && shard->marker && shard->provider &&
+	    shard->number > 0 && shard->queue <= SHARD_PARKED && shard->requests >= 0 && shard->bytes >= 0)
 		return 0;
 	log_error("a shard in the store is damaged", log_number("JOB", shard->job), log_number("SHARD", shard->number));
 	return -EUCLEAN;
@@ -363,6 +368,27 @@ int store_shard_file_owner(struct store *store, const char *provider, const char
 	store_sql_bind_text(statement, 2, file_id);
 	(void)sqlite3_bind_int64(statement, 3, shard);
 	return read_row(store, statement, 1, &ret_owner);
+}
+
+int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t job,
+		     int64_t number, int64_t now, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_HEAD);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	store_sql_bind_text(statement, 2, line->model);
+	(void)sqlite3_bind_int64(statement, 3, line->priority);
+	(void)sqlite3_bind_int64(statement, 4, line->uid);
+	(void)sqlite3_bind_int64(statement, 5, job);
+	(void)sqlite3_bind_int64(statement, 6, number);
+	(void)sqlite3_bind_int64(statement, 7, now);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	return take_shard(statement, ret_shard);
 }
 
 int store_shard_live(struct store *store, const char *provider, int64_t since, size_t limit,

@@ -8,26 +8,46 @@
 	"provider, errors, errors_total, output_expires_s, total, ok, failed, cancelled, expired, " \
 	"missing, created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, " \
 	"cancelling_at, cancelled_at, due_at, tries, why, lost, invalid, resent, twice, labels, "   \
-	"model, skips_invalid, is_wrapped, has_line_ids, max_attempts, retry_of"
+	"model, skips_invalid, is_wrapped, has_line_ids, max_attempts, retry_of, "                  \
+	"providers, priority, begin_at, after_job, deadline_at, is_on_hold, is_expiring, "          \
+	"budget_tokens, budget_cost, spent_tokens, spent_cost"
 #define JOB_VALUES                                                                                 \
 	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
 	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, "     \
-	"?38, ?39, ?40, ?41, ?42"
+	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, ?53"
 #define SHARD_COLUMNS                                                                              \
 	"job, number, state, model, url, requests, bytes, attempt, marker, provider_file, "        \
 	"intended_at, absent_at, batch_id, remote_status, remote_completed, remote_failed, "       \
 	"remote_output, remote_error, is_cancel_sent, uploaded_at, batch_created_at, ended_at, "   \
 	"due_at, tries, polls, redone, refusal, why, refusal_code, inputs, tokens, word, ok, "      \
 	"failed, cancelled, expired, missing, lost, again, resent, twice, unknown, unreadable, "   \
-	"input_tokens, output_tokens, waits, missed_at"
+	"input_tokens, output_tokens, waits, missed_at, provider, queue, admitted_at, "              \
+	"reserved_tokens, reserved_cost, changed_at"
 #define SHARD_VALUES                                                                               \
 	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
 	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, "     \
-	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48"
+	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, "                                   \
+	"ifnull(?49, (SELECT provider FROM job WHERE job.id = ?2)), ?50, ?51, ?52, ?53, ?54"
+/* What a shard has of its job beside its own columns. */
+#define SHARD_OF_JOB "(SELECT uid FROM job WHERE job.id = ?2), (SELECT priority FROM job WHERE job.id = ?2)"
 #define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted, digest"
 #define STRAY_COLUMNS "provider, shard, name, file_id, bytes, sent_at, due_at, tries"
 #define FILE_LIST_WHERE                                                                            \
 	"WHERE is_deleted = 0 AND (?2 IS NULL OR purpose = ?2) AND (expires_at = 0 OR expires_at > ?4) "
+
+/* Whether a row of the shards, as a trigger sees it, is under way at its provider, or about to be. */
+#define IN_FLIGHT(row) "(" row ".admitted_at > 0 AND " row ".state IN (0, 1, 2, 6))"
+#define FLIGHT_TAKE                                                                                \
+	"UPDATE flight SET batches = batches - 1, unsent = unsent - (old.state IN (0, 1)),"         \
+	"  requests = requests - old.requests, tokens = tokens - old.reserved_tokens"               \
+	"  WHERE " IN_FLIGHT("old") " AND provider = old.provider AND model = old.model AND uid = old.uid;"
+#define FLIGHT_ADD                                                                                 \
+	"INSERT INTO flight (provider, model, uid, batches, unsent, requests, tokens)"              \
+	"  SELECT new.provider, new.model, new.uid, 1, new.state IN (0, 1), new.requests,"           \
+	"  new.reserved_tokens WHERE " IN_FLIGHT("new")                                             \
+	"  ON CONFLICT (provider, model, uid) DO UPDATE SET batches = batches + 1,"                  \
+	"  unsent = unsent + excluded.unsent, requests = requests + excluded.requests,"              \
+	"  tokens = tokens + excluded.tokens;"
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
@@ -62,7 +82,8 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_GROUP_LIST] = "SELECT number, model, url, requests, bytes FROM job_group "
 			   "WHERE job = ?1 ORDER BY number",
 
-	[SQL_SHARD_ADD]  = "INSERT INTO shard (" SHARD_COLUMNS ") VALUES (" SHARD_VALUES ")",
+	[SQL_SHARD_ADD]  = "INSERT INTO shard (" SHARD_COLUMNS ", uid, priority) "
+			   "VALUES (" SHARD_VALUES ", " SHARD_OF_JOB ")",
 	[SQL_SHARD_SAVE] = "UPDATE shard SET (" SHARD_COLUMNS ") = (" SHARD_VALUES ") WHERE id = ?1",
 	[SQL_SHARD_GET]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE id = ?1",
 	[SQL_SHARD_LIST] = "SELECT id, " SHARD_COLUMNS " FROM shard "
@@ -71,16 +92,13 @@ static const char *const statements[SQL_COUNT] = {
 			    "FROM shard WHERE job = ?1",
 	[SQL_SHARD_PROGRESS] = "SELECT ifnull(sum(remote_completed), 0), ifnull(sum(remote_failed), 0) "
 			       "FROM shard WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES,
-	[SQL_SHARD_OWNER] = "SELECT shard.id FROM shard JOIN job ON job.id = shard.job "
-			    "WHERE shard.batch_id = ?2 AND job.provider = ?1 AND shard.state <> 6",
-	[SQL_SHARD_FILE_OWNER] = "SELECT shard.id FROM shard JOIN job ON job.id = shard.job "
-				 "WHERE shard.provider_file = ?2 AND job.provider = ?1 AND shard.id <> ?3 "
-				 "AND shard.state NOT IN " SHARD_ENDED_STATES " LIMIT 1",
+	[SQL_SHARD_OWNER] = "SELECT id FROM shard WHERE batch_id = ?2 AND provider = ?1 AND state <> 6",
+	[SQL_SHARD_FILE_OWNER] = "SELECT id FROM shard WHERE provider_file = ?2 AND provider = ?1 AND id <> ?3 "
+				 "AND state NOT IN " SHARD_ENDED_STATES " LIMIT 1",
 	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
-			   "AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1 LIMIT ?3",
+			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
-				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) "
-				"AND (SELECT provider FROM job WHERE job.id = shard.job) = ?1",
+				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) AND provider = ?1",
 	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens) FROM shard "
 			    "WHERE job = ?1 AND state = 5 GROUP BY model HAVING sum(input_tokens + output_tokens) > 0 "
 			    "ORDER BY model",
@@ -100,14 +118,14 @@ static const char *const statements[SQL_COUNT] = {
 			     "AND batch_id IS NULL AND (intended_at > 0 OR absent_at < 0) ORDER BY number DESC LIMIT ?2",
 	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
 			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY due_at > 0, number LIMIT 1",
-	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2 "
-			     "WHERE job = ?1 AND (due_at > ?2 OR state = 6 OR "
+	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2, queue = 0 "
+			     "WHERE job = ?1 AND (due_at > ?2 OR queue > 0 OR state = 6 OR "
 			     "(due_at = 0 AND state NOT IN " SHARD_ENDED_STATES "))",
 
 	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
-			     "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
+			     "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 AND queue = 0 "
 			     "AND state NOT IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
-	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 "
+	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 AND queue = 0 "
 			      "AND state IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
 	[SQL_HOLD_JOB]    = "UPDATE job SET due_at = 0, why = ?2 WHERE id = ?1",
 	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2 WHERE id = ?1",
@@ -116,7 +134,22 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2",
 	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE state IN (0, 1) AND absent_at > 0",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
-			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1)",
+			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0 "
+			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > ?1 AND queue = 1)",
+
+	[SQL_QUEUE_NEXT]  = "SELECT model, priority, uid FROM shard WHERE queue = 1 AND provider = ?1 "
+			    "AND (model, priority, uid) > (?2, ?3, ?4) ORDER BY model, priority, uid LIMIT 1",
+	[SQL_QUEUE_HEAD]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
+			    "AND priority = ?3 AND uid = ?4 AND (job, number) > (?5, ?6) AND due_at BETWEEN 1 AND ?7 "
+			    "ORDER BY job, number LIMIT 1",
+	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1",
+
+	[SQL_LEARNED_GET] = "SELECT value, words, at FROM learned WHERE provider = ?1 AND model = ?2 AND name = ?3",
+	[SQL_LEARNED_SET] = "INSERT INTO learned (provider, model, name, value, words, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
+			    "ON CONFLICT (provider, model, name) DO UPDATE SET "
+			    "(value, words, at) = (excluded.value, excluded.words, excluded.at)",
+	[SQL_LEARNED_REMOVE] = "DELETE FROM learned WHERE provider = ?1 AND model = ?2 AND name = ?3",
+	[SQL_LEARNED_LIST] = "SELECT model, name, value, words, at FROM learned WHERE provider = ?1 ORDER BY model, name",
 
 	[SQL_FILE_ADD]    = "INSERT INTO file (uid, purpose, name, bytes, created_at, expires_at, is_deleted, digest) "
 			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
@@ -303,6 +336,62 @@ static const char *const migrations[] = {
 	"CREATE INDEX stray_due ON stray (due_at);"
 	"CREATE INDEX stray_shard ON stray (shard);"
 	"CREATE INDEX shard_file ON shard (provider_file) WHERE provider_file IS NOT NULL;",
+	/* 3 -> 4: many providers, and an order among those who wait for them. */
+	"ALTER TABLE job ADD COLUMN providers TEXT;"
+	"ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 50;"
+	"ALTER TABLE job ADD COLUMN begin_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN after_job INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN deadline_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN is_on_hold INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN is_expiring INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN budget_tokens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN budget_cost INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN spent_tokens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job ADD COLUMN spent_cost INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN provider TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE shard ADD COLUMN uid INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN priority INTEGER NOT NULL DEFAULT 50;"
+	"ALTER TABLE shard ADD COLUMN queue INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN admitted_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN reserved_cost INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;"
+	"UPDATE shard SET (provider, uid) = (SELECT provider, uid FROM job WHERE job.id = shard.job);"
+	/* What was on its way goes on; what waits to be sent waits in the queue. */
+	"UPDATE shard SET admitted_at = max(uploaded_at, batch_created_at, intended_at, 1), reserved_tokens = tokens "
+	"  WHERE state IN (1, 2, 6) OR (state = 0 AND intended_at > 0);"
+	"UPDATE shard SET queue = 1 WHERE state = 0 AND intended_at = 0 AND due_at > 0;"
+	"DROP INDEX shard_due;"
+	"CREATE INDEX shard_due ON shard (due_at) WHERE due_at > 0 AND queue = 0;"
+	"CREATE INDEX shard_queue_due ON shard (due_at) WHERE queue = 1;"
+	"CREATE INDEX shard_queue ON shard (provider, model, priority, uid, job, number) WHERE queue = 1;"
+	/* What is under way at the providers, by whom, added up from the shards by the triggers below and by nobody else. */
+	"CREATE TABLE flight ("
+	"  provider TEXT NOT NULL, model TEXT NOT NULL, uid INTEGER NOT NULL, batches INTEGER NOT NULL,"
+	"  unsent INTEGER NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL,"
+	"  PRIMARY KEY (provider, model, uid)) STRICT, WITHOUT ROWID;"
+	"INSERT INTO flight SELECT provider, model, uid, count(*), count(*) FILTER (WHERE state IN (0, 1)),"
+	"  sum(requests), sum(reserved_tokens) FROM shard WHERE admitted_at > 0 AND state IN (0, 1, 2, 6)"
+	"  GROUP BY provider, model, uid;"
+	"CREATE TRIGGER flight_begins AFTER INSERT ON shard WHEN " IN_FLIGHT("new") " BEGIN " FLIGHT_ADD " END;"
+	"CREATE TRIGGER flight_moves AFTER UPDATE ON shard"
+	"  WHEN (" IN_FLIGHT("old") " OR " IN_FLIGHT("new") ") AND (old.state <> new.state"
+	"  OR (old.admitted_at > 0) <> (new.admitted_at > 0) OR old.reserved_tokens <> new.reserved_tokens)"
+	"  BEGIN " FLIGHT_TAKE " " FLIGHT_ADD " END;"
+	"CREATE TRIGGER flight_ends AFTER DELETE ON shard WHEN " IN_FLIGHT("old") " BEGIN " FLIGHT_TAKE " END;"
+	/* What providers taught us: name says of what, model is '' where it is of the provider. */
+	"CREATE TABLE learned ("
+	"  provider TEXT NOT NULL, model TEXT NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL, words TEXT,"
+	"  at INTEGER NOT NULL, PRIMARY KEY (provider, model, name)) STRICT, WITHOUT ROWID;"
+	/* A person's pause of a provider. */
+	"ALTER TABLE provider ADD COLUMN paused_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE provider ADD COLUMN paused_by INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE provider ADD COLUMN paused_why TEXT;"
+	/* What a user's requests used, or may use, on a day (days since 1970, UTC). */
+	"CREATE TABLE spending ("
+	"  uid INTEGER NOT NULL, day INTEGER NOT NULL, tokens INTEGER NOT NULL, cost INTEGER NOT NULL,"
+	"  PRIMARY KEY (uid, day)) STRICT, WITHOUT ROWID;"
+	"CREATE INDEX job_deadline ON job (deadline_at) WHERE deadline_at > 0 AND state IN (0, 1, 2);",
 };
 /* clang-format on */
 

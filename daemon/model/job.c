@@ -125,6 +125,7 @@ void job_release(struct job *job)
 	free(job->why);
 	free(job->labels);
 	free(job->model);
+	free(job->providers);
 	*job = (struct job){ 0 };
 }
 
@@ -141,5 +142,6 @@ void shard_release(struct shard *shard)
 	free(shard->refusal);
 	free(shard->refusal_code);
 	free(shard->why);
+	free(shard->provider);
 	*shard = (struct shard){ 0 };
 }

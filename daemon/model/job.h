@@ -121,6 +121,17 @@ struct job {
 	bool has_line_ids;  /* custom_id is "line-N", by the line's number from 1, whatever the line says */
 	int64_t max_attempts; /* of one request; 0: as the provider's section says */
 	int64_t retry_of;     /* the job whose requests without a success these are; 0: none */
+	char *providers;    /* names in their order, with commas between, where it may move on from the first; NULL: provider alone */
+	int64_t priority;   /* 0 to 100; the higher goes first */
+	int64_t begin_at;   /* not cut before; 0: at once */
+	int64_t after_job;  /* not cut before that job has ended; 0: of none */
+	int64_t deadline_at; /* 0: none; then it ends with what it has */
+	bool is_on_hold;    /* a person's word: nothing more of it is sent until another one */
+	bool is_expiring;   /* its cancel is its deadline's */
+	int64_t budget_tokens; /* 0: no bound */
+	int64_t budget_cost;   /* millionths of the currency; 0: no bound */
+	int64_t spent_tokens;  /* by the answers, and what is reserved for those to come */
+	int64_t spent_cost;
 };
 
 /* What collect found in the results of a shard, as it ended. */
@@ -143,6 +154,13 @@ enum shard_word {
 	SHARD_WORD_BATCH = 3,  /* of an uncertain shard: batch_id is its batch */
 	SHARD_WORD_NO_BATCH = 4, /* of an uncertain shard: the provider has none of it */
 	SHARD_WORD_ASKED = 5,	 /* none yet: a fetched shard waits for one of the first two */
+};
+
+/* Whether a shard that is to be sent may be. Numbers are on disk. */
+enum shard_queue {
+	SHARD_FREE = 0,	   /* it does not wait for a place: it has one, or needs none */
+	SHARD_WAITING = 1, /* for its turn, and for room within the provider's limits */
+	SHARD_PARKED = 2,  /* its job is on hold */
 };
 
 struct shard {
@@ -180,6 +198,12 @@ struct shard {
 	int64_t polls;	/* polls in a row without a change */
 	int64_t redone; /* shards before it, in a row, that failed without work for the same rows: patience ends */
 	int64_t waits;	/* shards before it, in a row, that found the queue full or expired idle: patience does not end */
+	char *provider;	   /* where its rows go; never changed once a batch may exist */
+	enum shard_queue queue;
+	int64_t admitted_at;	 /* since when it counts against the provider's limits, until it ends; 0: it does not */
+	int64_t reserved_tokens; /* so many of those it may enqueue */
+	int64_t reserved_cost;	 /* of its job's and its owner's budgets; millionths of the currency */
+	int64_t changed_at;	 /* when the provider last told something new of its batch */
 	int64_t missed_at; /* when answers that should be there were first looked for in vain; 0: not yet */
 	char *why;
 };

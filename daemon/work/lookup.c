@@ -87,7 +87,7 @@ static bool is_owned(struct task *task, const char *batch_id)
 {
 	int64_t owner = 0;
 
-	return store_shard_owner(task_store(task), task->job.provider, batch_id, &owner) == 0 &&
+	return store_shard_owner(task_store(task), task->shard.provider, batch_id, &owner) == 0 &&
 	       owner != task->shard.id;
 }
 

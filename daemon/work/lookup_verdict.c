@@ -259,20 +259,20 @@ static bool list_is_trusted(struct task *task)
 
 	if (lookup->seen_count)
 		qsort(lookup->seen, lookup->seen_count, sizeof(*lookup->seen), compare_hashes);
-	(void)store_shard_live(task_store(task), task->job.provider, since, MAX_LIVE, visit_live, task);
+	(void)store_shard_live(task_store(task), task->shard.provider, since, MAX_LIVE, visit_live, task);
 	if (lookup->hidden) {
-		store_list_note_failure(task_store(task), task->job.provider, task_now(task));
+		store_list_note_failure(task_store(task), task->shard.provider, task_now(task));
 		task_tell(task, "shard.note", "warning",
 			  "the provider's list does not show batches that are there; it is not trusted any more");
 	}
-	return task->provider->config->trust_list || !store_list_failed(task_store(task), task->job.provider);
+	return task->provider->config->trust_list || !store_list_failed(task_store(task), task->shard.provider);
 }
 
 /* A list that has never shown any batch at all may be one that never does. */
 static bool list_shows_batches(struct task *task)
 {
 	return task->provider->config->trust_list ||
-	       store_list_was_seen(task_store(task), task->job.provider);
+	       store_list_was_seen(task_store(task), task->shard.provider);
 }
 
 /* It was not created, for certain. The sign stays, so that a twin is watched for all the same. */
@@ -363,8 +363,8 @@ void lookup_decide(struct task *task, bool is_complete)
 {
 	struct lookup *lookup = task->work;
 
-	if (lookup->seen_count && !store_list_was_seen(task_store(task), task->job.provider))
-		store_list_note_seen(task_store(task), task->job.provider, task_now(task));
+	if (lookup->seen_count && !store_list_was_seen(task_store(task), task->shard.provider))
+		store_list_note_seen(task_store(task), task->shard.provider, task_now(task));
 	lookup->is_complete = is_complete;
 	if (lookup->look == LOOK_NAME) {
 		if (lookup->ours.count && !lookup->is_own_listed) {

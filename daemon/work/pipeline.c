@@ -128,7 +128,7 @@ void pipeline_tell(struct pipeline *pipeline, const struct job *job, const struc
 		.type = type,
 		.level = level_of(level),
 		.batch = shard ? xstrdup(shard->batch_id) : NULL,
-		.provider = xstrdup(job->provider),
+		.provider = xstrdup(shard && shard->provider ? shard->provider : job->provider),
 		.count = shard ? shard->requests : job->counts.total,
 		.seq = store_event_add(pipeline->store, &event),
 	};
@@ -169,6 +169,7 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 {
 	assert(shard_may_go(shard->state, state));
 	shard->state = state;
+	shard->queue = SHARD_FREE;
 	shard->tries = 0;
 	shard->polls = 0;
 	shard->due_at = loop_now_ms(pipeline->loop);
@@ -324,7 +325,8 @@ static bool task_load(struct task *task, const struct store_due *due)
 	if (r)
 		return false;
 	task->step = pipeline_step(&task->job, due->shard ? &task->shard : NULL);
-	task->provider = providers_find(pipeline->providers, task->job.provider);
+	task->provider = providers_find(pipeline->providers,
+					due->shard ? task->shard.provider : task->job.provider);
 	return task->step->run != NULL;
 }
 

@@ -8,6 +8,7 @@
 #include "daemon/base/log.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
+#include "daemon/work/admission.h"
 #include "daemon/work/pipeline.h"
 
 /* Steps under way at once; the rest waits on disk. */
@@ -27,6 +28,7 @@ struct scheduler {
 	struct loop *loop;
 	struct store *store;
 	struct pipeline *pipeline;
+	struct providers *providers;
 	struct loop_timer *timer;
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct store_due due[MAX_ACTIVE + LOOK_AHEAD];
@@ -87,17 +89,20 @@ static void on_time(void *context)
 	bool is_read;
 
 	check_clock(scheduler, now);
+	admission_run(scheduler->store, scheduler->providers, now);
 	is_read = run_due(scheduler, now, false);
 	is_read &= run_due(scheduler, now, true);
 	sleep_until_next(scheduler, now, is_read);
 }
 
-struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct pipeline *pipeline)
+struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct providers *providers,
+				struct pipeline *pipeline)
 {
 	struct scheduler *scheduler = xcalloc(1, sizeof(*scheduler));
 
 	scheduler->loop = loop;
 	scheduler->store = store;
+	scheduler->providers = providers;
 	scheduler->pipeline = pipeline;
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);
 	scheduler->offset = loop_now_ms(loop) - loop_monotonic_us(loop) / 1000;

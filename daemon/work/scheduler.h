@@ -7,10 +7,12 @@
 
 struct loop;
 struct pipeline;
+struct providers;
 struct scheduler;
 struct store;
 
-struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct pipeline *pipeline);
+struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct providers *providers,
+				struct pipeline *pipeline);
 void scheduler_free(struct scheduler *scheduler);
 /* Something may have become due: look in the next turn. Cheap, call it freely. */
 void scheduler_kick(struct scheduler *scheduler);

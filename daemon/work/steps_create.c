@@ -70,6 +70,9 @@ static void on_queue_full(struct task *task, const struct api_answer *answer)
 	int64_t wait_ms = remote_full_wait(task, task->shard.tries + 1);
 
 	task->shard.intended_at = 0;
+	task->shard.queue = SHARD_WAITING;
+	task->shard.admitted_at = 0;
+	task->shard.reserved_tokens = 0;
 	task->retry_after_ms = wait_ms > answer->retry_after_ms ? wait_ms : answer->retry_after_ms;
 	task_finish(task, TASK_TRY_AGAIN, answer->words);
 }
@@ -104,7 +107,7 @@ static bool is_anothers(struct task *task, const struct api_batch *batch)
 	int64_t owner = 0;
 
 	return (batch->marker && strcasecmp(batch->marker, task->shard.marker) != 0) ||
-	       (store_shard_owner(task_store(task), task->job.provider, batch->id, &owner) == 0 &&
+	       (store_shard_owner(task_store(task), task->shard.provider, batch->id, &owner) == 0 &&
 		owner != task->shard.id);
 }
 

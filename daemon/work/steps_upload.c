@@ -83,7 +83,7 @@ static bool judge_size(struct task *task, const struct api_file *file)
 static bool judge_id(struct task *task, const struct api_file *file)
 {
 	int64_t owner = 0;
-	int r = store_shard_file_owner(task_store(task), task->job.provider, file->id, task->shard.id, &owner);
+	int r = store_shard_file_owner(task_store(task), task->shard.provider, file->id, task->shard.id, &owner);
 
 	if (r == -ENOENT)
 		return false;

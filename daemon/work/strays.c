@@ -190,7 +190,7 @@ static void note(struct task *task, const char *file_id, int64_t sent_at)
 {
 	auto_free char *name = strays_file_name(task->shard.marker);
 	const struct store_stray stray = {
-		.provider = task->job.provider,
+		.provider = task->shard.provider,
 		.shard = task->shard.id,
 		.name = name,
 		.file_id = (char *)(uintptr_t)file_id,

@@ -324,6 +324,28 @@ void task_work(struct task *task, int (*slice)(struct task *task, struct error *
 	loop_timer_set(task->pipeline->worker, 0);
 }
 
+/* Whether the task's job goes on, as the store knows it now. */
+static bool shall_be_sent(const struct task *task)
+{
+	auto_job job = { 0 };
+
+	return store_job_get(task->pipeline->store, task->job.id, &job) == 0 &&
+	       (job.state == JOB_VALID || job.state == JOB_RUNNING);
+}
+
+/* What is to be sent waits for its turn. What may be at the provider already counts there, and is not held up. */
+static void place(struct task *task, struct shard *shard)
+{
+	if (shard->state != SHARD_CUT && shard->state != SHARD_UPLOADED)
+		return;
+	if (shard->intended_at) {
+		shard->admitted_at = task_now(task);
+		shard->reserved_tokens = shard->tokens;
+	} else if (shall_be_sent(task)) {
+		shard->queue = SHARD_WAITING;
+	}
+}
+
 void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in_ms)
 {
 	auto_free char *marker = shard->marker ? xstrdup(shard->marker) : task_marker(task->pipeline->loop);
@@ -331,6 +353,9 @@ void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in
 
 	copy.job = task->job.id;
 	copy.marker = marker;
+	if (!copy.provider)
+		copy.provider = task->shard.id ? task->shard.provider : task->job.provider;
+	place(task, &copy);
 	copy.due_at = shard_is_ended(shard->state) ? 0 : task_now(task) + due_in_ms;
 	(void)store_shard_add(task->pipeline->store, &copy);
 }

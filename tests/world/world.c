@@ -203,7 +203,7 @@ void world_start(struct world *world)
 	require(providers_new(world->loop, world->http, &world->config, &world->providers, &err) == 0, err.text);
 	world->pipeline =
 		pipeline_new(world->loop, world->store, world->vault, world->providers, &callbacks);
-	world->scheduler = scheduler_new(world->loop, world->store, world->pipeline);
+	world->scheduler = scheduler_new(world->loop, world->store, world->providers, world->pipeline);
 	world->strays = strays_new(world->loop, world->store, world->pipeline, world->providers);
 }
 
