@@ -4,6 +4,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
@@ -114,8 +115,12 @@ static bool is_anothers(struct task *task, const struct api_batch *batch)
 static void on_batch(struct task *task, const struct api_answer *answer)
 {
 	struct api_batch batch = { 0 };
+	struct error err = { 0 };
 
-	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
+	if (api_parse_batch(answer->body, answer->size, &batch, &err)) {
+		on_doubt(task, answer, err.text);
+		return;
+	}
 	if (is_anothers(task, &batch)) {
 		on_doubt(task, answer, "the answer shows another batch than the one that was asked for");
 	} else {

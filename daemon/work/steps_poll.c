@@ -4,6 +4,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/vault.h"
@@ -128,6 +129,7 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 	struct shard *shard = &task->shard;
 	const struct config_provider *config = task->provider->config;
 	struct api_batch batch = { 0 };
+	struct error err = { 0 };
 	auto_free char *words = NULL;
 
 	task->request = NULL;
@@ -145,7 +147,10 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 		task_finish_answer(task, answer);
 		return;
 	}
-	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
+	if (api_parse_batch(answer->body, answer->size, &batch, &err)) {
+		task_finish(task, TASK_TRY_AGAIN, err.text);
+		return;
+	}
 	remote_tell_unknown(task, &batch);
 	shard->polls = note_progress(shard, &batch) ? 0 : shard->polls + 1;
 	/* They count on for a list in which its twins cannot be looked for. */

@@ -5,6 +5,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
 #include "daemon/base/utf8.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
@@ -126,6 +127,7 @@ static void on_named(const struct api_answer *answer, void *context)
 {
 	struct task *task = context;
 	struct api_batch batch = { 0 };
+	struct error err = { 0 };
 	const char *objection;
 	auto_free char *words = NULL;
 	auto_free char *id = NULL;
@@ -143,7 +145,10 @@ static void on_named(const struct api_answer *answer, void *context)
 		task_finish_answer(task, answer);
 		return;
 	}
-	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
+	if (api_parse_batch(answer->body, answer->size, &batch, &err)) {
+		task_finish(task, TASK_TRY_AGAIN, err.text);
+		return;
+	}
 	objection = find_objection(task, &batch);
 	if (objection) {
 		words = xasprintf("batch %s %s", id, objection);

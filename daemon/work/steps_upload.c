@@ -5,6 +5,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
 #include "daemon/io/http.h"
 #include "daemon/io/store.h"
 #include "daemon/work/api.h"
@@ -107,6 +108,7 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 	struct upload *upload = task->work;
 	const struct error *problem = wire_error(upload->wire);
 	struct api_file file = { 0 };
+	struct error err = { 0 };
 	auto_free char *words = NULL;
 
 	task->request = NULL;
@@ -124,7 +126,10 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 		task_finish_answer(task, answer);
 		return;
 	}
-	(void)api_parse_file(answer->body, answer->size, &file, NULL);
+	if (api_parse_file(answer->body, answer->size, &file, &err)) {
+		task_finish(task, TASK_TRY_AGAIN, err.text);
+		return;
+	}
 	if (judge_id(task, &file) || judge_size(task, &file)) {
 		api_file_release(&file);
 		return;

@@ -276,6 +276,8 @@ static void add_shards(struct world *world)
 					     .model = (char *)(uintptr_t) "m",
 					     .url = (char *)(uintptr_t) "u",
 					     .marker = marker,
+					     .provider_file = marker,
+					     .batch_id = shards[i].state == SHARD_CREATED ? marker : NULL,
 					     .intended_at = shards[i].intended_at,
 					     .absent_at = shards[i].absent_at };
 

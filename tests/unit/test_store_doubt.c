@@ -19,6 +19,10 @@ static int64_t add_shard(int64_t job, int64_t number, enum shard_state state, st
 	more.url = TEXT("u");
 	more.marker = marker;
 	more.attempt = 1;
+	if (state == SHARD_UPLOADED && !more.provider_file)
+		more.provider_file = TEXT("f");
+	if (state == SHARD_CREATED && !more.batch_id)
+		more.batch_id = marker;
 	return store_shard_add(store, &more);
 }
 
