@@ -70,6 +70,7 @@ struct ordeal {
 	const struct look *wanted; /* NULL: the undisturbed run */
 	const char *input;
 	int patience_ms; /* for an answer */
+	int64_t usual_ms; /* what the scene took without trouble */
 	struct buffer complaints;
 };
 

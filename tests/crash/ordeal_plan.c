@@ -12,7 +12,8 @@
 #include "daemon/base/cleanup.h"
 
 #define HEALED_MS    15000 /* within this all is well again */
-#define ONCE_MS	     4000  /* one error alone costs no longer */
+#define ONCE_MS	     4000  /* one error alone costs no longer, beside what the scene takes without any, */
+#define USUAL_TIMES  5	   /* and that so often: a busy machine is no fault */
 #define TROUBLE_MS   80	   /* for so long it lasts, once it was met */
 #define SHORT_MS     60	   /* patience meanwhile */
 #define PAUSE_US     2000
@@ -252,7 +253,9 @@ static void persist(struct ordeal *ordeal, const struct scene *scene)
 		}
 		(void)usleep(PAUSE_US);
 	}
-	if (ordeal->is_killable && !lasts && now_ms() - began > ONCE_MS)
+	if (!ordeal->plan)
+		ordeal->usual_ms = now_ms() - began;
+	else if (ordeal->is_killable && !lasts && now_ms() - began > ONCE_MS + USUAL_TIMES * ordeal->usual_ms)
 		complain(ordeal, "it took %" PRId64 " ms: %s", now_ms() - began, last_words(ordeal));
 	ordeal->patience_ms = HEALED_MS;
 }

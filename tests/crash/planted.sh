@@ -43,7 +43,7 @@ check_trials()
 check_power()
 {
 	# Files beside the store are in few scenes.
-	"$build/batchd-power" --scene large --seconds 20 && "$build/batchd-power" --seconds 60
+	"$build/batchd-power" --scene large --total 2500 && "$build/batchd-power" --total 6000
 }
 
 check_system()
