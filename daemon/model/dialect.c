@@ -76,7 +76,7 @@ static const struct dialect dialects[] = {
 	 * github.com/vllm-project/aibrix, docs/source/features/batch-api.rst. A create needs {"aibrix":{"model_template":{"name":...}}},
 	 * which only the configuration knows.
 	 */
-	{ .name = "aibrix", BEARER, .windows = "24h 1h 4h best_effort", INPUT_LIVES(3600), HOLDS(50000, 200, 50000),
+	{ .name = "aibrix", BEARER, .windows = "24h 1h 4h best_effort", .needs_extra = true, INPUT_LIVES(3600), HOLDS(50000, 200, 50000),
 	  POLLED_EVERY(5) },
 	/* github.com/ogx-ai/ogx (once llama-stack): the official form. */
 	{ .name = "ogx", BEARER, .windows = "24h", INPUT_LIVES(3600), HOLDS(50000, 200, 50000), POLLED_EVERY(5) },

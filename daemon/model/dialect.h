@@ -41,6 +41,7 @@ struct dialect {
 	const char *endpoints;	  /* the official urls that its batches take, between blanks; NULL: any */
 	const char *windows;	  /* see dialect_window */
 	const char *create_extra; /* members of the create's body beside the usual, a JSON object; NULL: none */
+	bool needs_extra;	  /* without some, which the row cannot know, every create is refused */
 	bool waits_for_file;	  /* a file must be "processed" before a batch is created of it */
 	enum dialect_expiry upload_expiry;
 	int64_t upload_expiry_min_s, upload_expiry_max_s;
