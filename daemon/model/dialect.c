@@ -223,3 +223,8 @@ char *dialect_url(const char *url_prefix, const char *url)
 		return xstrdup(url);
 	return xasprintf("%s%s", url_prefix, url + size);
 }
+
+int64_t dialect_url_growth(const char *url_prefix)
+{
+	return url_prefix ? (int64_t)strlen(url_prefix) - (int64_t)strlen(OFFICIAL_PREFIX) : 0;
+}

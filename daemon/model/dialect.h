@@ -82,5 +82,7 @@ bool dialect_takes(const char *endpoints, const char *url);
  * empty. A url that does not begin with "/v1/" stays as it is. The caller frees.
  */
 char *dialect_url(const char *url_prefix, const char *url);
+/* By how many bytes a url becomes longer with that, if it begins with "/v1/"; below 0: shorter. */
+int64_t dialect_url_growth(const char *url_prefix);
 
 #endif

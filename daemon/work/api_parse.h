@@ -26,6 +26,13 @@ enum api_status {
 	API_STATUS_CANCELLED,
 };
 
+/* Whether a batch may be created of an uploaded file. */
+enum api_file_state {
+	API_FILE_READY, /* also one of which nothing is said */
+	API_FILE_UNDER_WAY,
+	API_FILE_BROKEN,
+};
+
 /* Strings are owned; NULL where absent, null or "". */
 struct api_batch {
 	char *id;
@@ -34,7 +41,7 @@ struct api_batch {
 	char *input_file_id;
 	char *output_file_id;
 	char *error_file_id;
-	int64_t completed; /* of request_counts; -1 where unknown */
+	int64_t completed; /* of request_counts, or beside it; -1 where unknown */
 	int64_t failed;
 	int64_t created_at; /* Unix milliseconds; 0 where unknown */
 	char *marker;	    /* metadata.batchd */
@@ -82,8 +89,10 @@ int api_parse_files(const char *json, size_t size, void (*visit)(const struct ap
 /* Any body of a refusal: JSON of every known shape, HTML, plain text, nothing. Never fails. */
 void api_parse_error(const char *body, size_t size, struct api_error *ret_error);
 
-/* The status for a provider's word, in any case; NULL is unknown. */
+/* The status for a provider's word, in any case, with or without what parts its words; NULL is unknown. */
 enum api_status api_status_of(const char *word);
+/* The same for the status of a file; an unknown word means that it is under way. */
+enum api_file_state api_file_state_of(const char *word);
 bool api_status_is_terminal(enum api_status status);
 
 void api_batch_release(struct api_batch *batch);
