@@ -159,15 +159,19 @@ static void on_noted(int result, void *context)
 	task_leave(task);
 }
 
-/* What the provider would find out at the end of all: the batch is not made, and the rows fail now. */
-static void refuse_endpoint(struct task *task, const struct dialect *terms)
+/* What the provider would find out after all of it was sent: then the rows fail now. Returns whether the task ended with that. */
+static bool judge_endpoint(struct task *task)
 {
-	auto_free char *words =
-		xasprintf("dialect %s has no batches for %s (endpoints in the provider's section overrules that)",
-			  terms->name, task->shard.url);
+	const struct dialect *terms = api_terms(task->provider->api);
+	auto_free char *words = NULL;
 
+	if (dialect_takes(terms->endpoints, task->shard.url))
+		return false;
+	words = xasprintf("dialect %s has no batches for %s (endpoints in the provider's section overrules that)",
+			  terms->name, task->shard.url);
 	task->refusal_code = xstrdup("endpoint_not_supported");
 	task_finish(task, TASK_HOPELESS, words);
+	return true;
 }
 
 /* Opens the wire and measures it: the shard was cut for what the config said then. */
@@ -186,7 +190,6 @@ static int open_wire(struct task *task, struct upload *upload, struct error *err
 
 void step_upload(struct task *task)
 {
-	const struct dialect *terms = api_terms(task->provider->api);
 	struct upload *upload;
 	struct error err = { 0 };
 	int r;
@@ -200,10 +203,8 @@ void step_upload(struct task *task)
 		task_go(task, SHARD_CANCELLED, "cancelled before it was sent");
 		return;
 	}
-	if (!dialect_takes(terms->endpoints, task->shard.url)) {
-		refuse_endpoint(task, terms);
+	if (judge_endpoint(task))
 		return;
-	}
 	upload = xcalloc(1, sizeof(*upload));
 	task->work = upload;
 	task->work_free = free_upload;
