@@ -13,7 +13,6 @@
 #include "daemon/work/task.h"
 
 #define PATIENCE_MS (30 * 60 * 1000)
-#define FIRST_MS 5000
 #define LONGEST_MS (60 * 1000)
 /* Files that could not be taken in are followed by so many new uploads. */
 #define NEW_UPLOADS 2
@@ -40,10 +39,12 @@ static bool is_patient(const struct task *task)
 
 static void wait_or_go_on(struct task *task, const char *words)
 {
+	const struct config_provider *config = task->provider->config;
+	int64_t longest_ms = config->retry_longest < LONGEST_MS ? config->retry_longest : LONGEST_MS;
 	auto_free char *impatient = NULL;
 
 	if (is_patient(task)) {
-		task->wait_ms = backoff_poll_ms(FIRST_MS, LONGEST_MS, (uint32_t)task->shard.polls++,
+		task->wait_ms = backoff_poll_ms(config->retry_first, longest_ms, (uint32_t)task->shard.polls++,
 						loop_random(task_loop(task)));
 		task_finish(task, TASK_NOT_YET, words);
 		return;
