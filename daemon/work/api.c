@@ -25,7 +25,6 @@
 struct api {
 	struct http *http;
 	const struct config_provider *config;
-	const struct dialect *terms;
 	char *headers[3 + CONFIG_MAX_HEADERS + 1]; /* "Name: value"; NULL at the end */
 	int64_t (*now)(void *context);
 	void *context;
@@ -298,10 +297,16 @@ static struct api_request *start(struct api *api, enum api_call call, const stru
 	return request;
 }
 
+/* A section that was not read from a file names no dialect. */
+const struct dialect *api_terms(const struct api *api)
+{
+	return api->config->terms.name ? &api->config->terms : dialect_at(0);
+}
+
 /* Where a call goes; path begins with a slash and may have a query of its own. */
 static char *url_of(const struct api *api, const char *path)
 {
-	const char *query = api->terms->query;
+	const char *query = api_terms(api)->query;
 
 	if (!query)
 		return xasprintf("%s%s", api->config->base_url, path);
@@ -331,7 +336,7 @@ static struct http_field *add_expiry(const struct api *api, const char *seconds,
 		[DIALECT_EXPIRY_NONE]     = { NULL, NULL },
 	};
 	/* clang-format on */
-	enum dialect_expiry form = api->terms->upload_expiry;
+	enum dialect_expiry form = api_terms(api)->upload_expiry;
 
 	if (!api->config->upload_expires || !names[form].anchor)
 		return at;
@@ -344,9 +349,9 @@ static struct http_field *add_expiry(const struct api *api, const char *seconds,
 static struct json_object *create_body(const struct api *api, const char *file_id, const char *endpoint,
 				       const char *window, const char *marker)
 {
-	const char *extra = api->terms->create_extra;
-	auto_free char *url = dialect_url(api->terms->url_prefix, endpoint);
-	auto_free char *taken = dialect_window(api->terms->windows, window);
+	const char *extra = api_terms(api)->create_extra;
+	auto_free char *url = dialect_url(api_terms(api)->url_prefix, endpoint);
+	auto_free char *taken = dialect_window(api_terms(api)->windows, window);
 	struct json_object *body = extra ? json_tokener_parse(extra) : NULL;
 	struct json_object *metadata = NULL, *expiry;
 
@@ -377,11 +382,11 @@ static struct json_object *create_body(const struct api *api, const char *file_i
 static void make_headers(struct api *api, const char *key)
 {
 	const struct config_provider *config = api->config;
-	const char *prefix = api->terms->auth_prefix;
+	const char *prefix = api_terms(api)->auth_prefix;
 	size_t count = 0;
 
 	if (key)
-		api->headers[count++] = xasprintf("%s: %s%s%s", api->terms->auth_header, prefix ? prefix : "",
+		api->headers[count++] = xasprintf("%s: %s%s%s", api_terms(api)->auth_header, prefix ? prefix : "",
 						  prefix ? " " : "", key);
 	if (config->organization)
 		api->headers[count++] = xasprintf("OpenAI-Organization: %s", config->organization);
@@ -398,17 +403,10 @@ struct api *api_new(struct http *http, const struct config_provider *config, con
 
 	api->http = http;
 	api->config = config;
-	/* A section that was not read from a file names no dialect. */
-	api->terms = config->terms.name ? &config->terms : dialect_at(0);
 	api->now = now;
 	api->context = context;
 	make_headers(api, key);
 	return api;
-}
-
-const struct dialect *api_terms(const struct api *api)
-{
-	return api->terms;
 }
 
 void api_free(struct api *api)
@@ -434,12 +432,12 @@ struct api_request *api_upload(struct api *api, const char *name, const struct h
 	auto_free char *seconds = xasprintf("%" PRId64, api->config->upload_expires / 1000);
 	struct http_request what = prepare(api, "POST", url);
 	/* The file comes last, so that a server that streams knows all of the rest by then. */
-	struct http_field fields[5] = { { .name = "purpose", .text = api->terms->purpose } };
+	struct http_field fields[5] = { { .name = "purpose", .text = api_terms(api)->purpose } };
 	struct http_field *file = add_expiry(api, seconds, &fields[1]);
 
 	*file = (struct http_field){ .name = "file",
 				     .file_name = name,
-				     .content_type = api->terms->upload_type,
+				     .content_type = api_terms(api)->upload_type,
 				     .source = source };
 	what.fields = fields;
 	what.timeout_ms = 0;
@@ -487,7 +485,7 @@ static char *list_path(const struct api *api, const char *path, const char *para
 {
 	auto_free char *id = after ? http_escape(after) : NULL;
 
-	if (!id && api->terms->list == DIALECT_LIST_ONE_PAGE)
+	if (!id && api_terms(api)->list == DIALECT_LIST_ONE_PAGE)
 		return xstrdup(path);
 	return xasprintf("%s%s%s%s", path, parameters, id ? "&after=" : "", id ? id : "");
 }
@@ -508,7 +506,7 @@ struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_don
 
 struct api_request *api_list_files(struct api *api, const char *after, api_on_done *on_done, void *context)
 {
-	auto_free char *parameters = xasprintf("?purpose=%s&order=desc&limit=100", api->terms->purpose);
+	auto_free char *parameters = xasprintf("?purpose=%s&order=desc&limit=100", api_terms(api)->purpose);
 
 	return start_simple(api, API_FILES, "GET", list_path(api, "/files", parameters, after), on_done, context);
 }
