@@ -68,7 +68,7 @@ struct http_request {
 	   and the library looks at an average: after fast bytes it may take some seconds more. */
 	int64_t stall_timeout_ms;
 	int64_t low_speed;	   /* bytes a second; 0: 1 */
-	int64_t bandwidth;	   /* bytes a second, at most, each way; 0: as it comes */
+	int64_t bandwidth;	   /* bytes a second, each way, on average of some seconds; 0: as it comes */
 	size_t max_body;	   /* bytes of answer kept in memory; a longer one is HTTP_CUT. 0: 1 MiB */
 	int64_t range_from;	   /* > 0: asks for "Range: bytes=N-" */
 	const char *if_range;	   /* with it: "If-Range", the strong ETag that the rest must still be of; NULL: none */
