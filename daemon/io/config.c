@@ -9,6 +9,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/io/config_dialect.h"
 #include "daemon/io/config_keys.h"
 #include "daemon/model/price.h"
 
@@ -244,7 +245,7 @@ static int take_key(void *context, const char *section, const char *name, const 
 		(void)error_set(&parse->error, -EINVAL, "\"%s\" stands before any section", name);
 	else if (!key)
 		(void)error_set(&parse->error, -EINVAL, "%s: unknown key \"%s\"", title, name);
-	else if (*first)
+	else if (*first && !config_key_is_list(key))
 		(void)error_set(&parse->error, -EINVAL, "%s %s: given twice (first at line %d)",
 				title, name, *first);
 	else if (!value || !*value)
@@ -278,11 +279,12 @@ static int check_providers(struct parse *parse)
 				 "%s: no provider; add a section [provider NAME] with base_url",
 				 parse->path);
 	for (size_t i = 0; i < config->provider_count; i++) {
-		const struct config_provider *provider = &config->providers[i];
+		struct config_provider *provider = &config->providers[i];
 
 		if (!provider->base_url)
 			(void)error_set(err, -EINVAL, "base_url is missing");
-		else if (check_order("poll_first", provider->poll_first, "poll_longest",
+		else if (config_dialect_settle(provider, err) == 0 &&
+			 check_order("poll_first", provider->poll_first, "poll_longest",
 				     provider->poll_longest, err) == 0)
 			(void)check_order("retry_first", provider->retry_first, "retry_longest",
 					  provider->retry_longest, err);
@@ -404,7 +406,6 @@ void config_warn(const struct config *config,
 			bool is_so;
 			const char *sentence;
 		} warnings[] = {
-			{ provider->poll_first < 5000, "poll_first is below 5s; the provider may answer with 429" },
 			{ provider->settle < 60000, "settle is below 1m; a batch that the provider's list shows late may be made twice" },
 			{ provider->trust_list, "trust_list is on; a batch that the provider's list omits will be made twice" },
 			{ is_plain_to_elsewhere(provider), "base_url is http; keys, prompts and answers cross the network in clear" },
@@ -417,5 +418,6 @@ void config_warn(const struct config *config,
 			if (warnings[k].is_so)
 				on_warning(text, context);
 		}
+		config_dialect_warn(provider, on_warning, context);
 	}
 }

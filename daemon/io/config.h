@@ -10,11 +10,23 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "daemon/model/dialect.h"
+
 struct error;
 
 #define CONFIG_DEFAULT_PATH "/etc/batchd/batchd.conf"
 #define CONFIG_MAX_PROVIDERS 64
 #define CONFIG_MAX_MODELS 256
+#define CONFIG_MAX_HEADERS 8
+
+/* A switch without a default of its own. */
+enum config_truth { CONFIG_UNSAID, CONFIG_NO, CONFIG_YES };
+
+/* "Name: value", in the order of the file; the last is NULL. */
+struct config_headers {
+	char *list[CONFIG_MAX_HEADERS + 1];
+	size_t count;
+};
 
 /* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
 struct config_provider {
@@ -23,9 +35,30 @@ struct config_provider {
 	char *api_key_file;    /* a path, or the name of a systemd credential; NULL: no key is sent */
 	char *organization;    /* header OpenAI-Organization; NULL: none */
 	char *project;	       /* header OpenAI-Project; NULL: none */
+	char *dialect;	       /* openai: a row of model/dialect.h */
+	struct dialect terms;  /* that row, and what the keys below overrule: who sends reads this */
+	char *auth_header;     /* these overrule its columns; NULL, or 0: as the dialect says */
+	char *auth_prefix;     /* "none": the key alone */
+	char *query;	       /* "none": nothing */
+	char *purpose;
+	char *upload_type;
+	char *line_url;	       /* in place of "/v1" */
+	char *endpoints;       /* "any" */
+	char *windows;
+	char *create_extra;
+	int file_wait;	       /* enum config_truth */
+	int upload_expires_form; /* 1 + enum dialect_expiry */
+	int list_form;	       /* 1 + enum dialect_list */
+	struct config_headers header; /* sent with every call */
+	int64_t upload_expires; /* 0: uploads say nothing of when they may go */
+	int64_t output_expires; /* 0: nor do creates of the results */
 	char *ca_file;
+	char *client_cert;     /* PEM; NULL: none is shown */
+	char *client_key;      /* NULL: it stands in client_cert */
 	char *proxy;
-	int64_t poll_first;    /* 5s */
+	int64_t low_speed;     /* 1: bytes a second below which a transfer counts as stalled */
+	int64_t bandwidth;     /* 0, no limit: bytes a second of one upload or download */
+	int64_t poll_first;    /* this one and max_requests, max_bytes, max_inputs: as the dialect says */
 	int64_t poll_longest;  /* 1m */
 	int64_t settle;	       /* 10m */
 	int64_t retry_first;   /* 5s */
@@ -33,9 +66,9 @@ struct config_provider {
 	int64_t connect_timeout; /* 10s */
 	int64_t call_timeout;  /* 1m: every call but upload and content */
 	int64_t stall_timeout; /* 1m */
-	int64_t max_requests;  /* 50000 */
-	int64_t max_bytes;     /* 200MB */
-	int64_t max_inputs;    /* 50000: embedding inputs of a batch */
+	int64_t max_requests;
+	int64_t max_bytes;
+	int64_t max_inputs;    /* embedding inputs of a batch */
 	int64_t max_tokens;    /* 0, no limit: estimated input tokens of a batch */
 	int64_t bytes_per_token; /* 4: of a request as sent, for the estimate */
 	int64_t max_attempts;  /* 3 */

@@ -11,6 +11,7 @@
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
 #include "daemon/io/config.h"
+#include "daemon/io/config_dialect.h"
 #include "daemon/model/price.h"
 
 #define MAX_CREDENTIAL 128 /* characters of a credential's name */
@@ -276,9 +277,29 @@ static const struct config_key keys[] = {
 	{ PROVIDER(api_key_file),	set_key_file,	NULL,				NULL, 0, 0 },
 	{ PROVIDER(organization),	set_header,	NULL,				NULL, 0, 0 },
 	{ PROVIDER(project),		set_header,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(dialect),		config_set_dialect, DIALECT_DEFAULT,		NULL, 0, 0 },
+	{ PROVIDER(auth_header),	config_set_header_name, NULL,			NULL, 0, 0 },
+	{ PROVIDER(auth_prefix),	set_header,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(header),		config_add_header, NULL,			NULL, 0, 0 },
+	{ PROVIDER(query),		config_set_query, NULL,				NULL, 0, 0 },
+	{ PROVIDER(purpose),		set_header,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(upload_type),	set_header,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(line_url),		config_set_url_prefix, NULL,			NULL, 0, 0 },
+	{ PROVIDER(endpoints),		config_set_endpoints, NULL,			NULL, 0, 0 },
+	{ PROVIDER(windows),		config_set_windows, NULL,			NULL, 0, 0 },
+	{ PROVIDER(create_extra),	config_set_object, NULL,			NULL, 0, 0 },
+	{ PROVIDER(file_wait),		config_set_file_wait, NULL,			NULL, 0, 0 },
+	{ PROVIDER(upload_expires),	set_amount,	"0s",		&duration, 0,	365 * DAY },
+	{ PROVIDER(upload_expires_form), config_set_expiry_form, NULL,			NULL, 0, 0 },
+	{ PROVIDER(output_expires),	set_amount,	"0s",		&duration, 0,	365 * DAY },
+	{ PROVIDER(list_form),		config_set_list_form, NULL,			NULL, 0, 0 },
 	{ PROVIDER(ca_file),		set_text,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(client_cert),	set_text,	NULL,				NULL, 0, 0 },
+	{ PROVIDER(client_key),		set_text,	NULL,				NULL, 0, 0 },
 	{ PROVIDER(proxy),		set_header,	NULL,				NULL, 0, 0 },
-	{ PROVIDER(poll_first),		set_amount,	"5s",		&duration, 1,	DAY },
+	{ PROVIDER(low_speed),		set_amount,	"1",		&size,	1,	INT64_C(1000000000) },
+	{ PROVIDER(bandwidth),		set_amount,	"0",		&size,	0,	INT64_C(1000000000000) },
+	{ PROVIDER(poll_first),		set_amount,	NULL,		&duration, 1,	DAY },
 	{ PROVIDER(poll_longest),	set_amount,	"1m",		&duration, 1,	DAY },
 	{ PROVIDER(settle),		set_amount,	"10m",		&duration, 0,	7 * DAY },
 	{ PROVIDER(retry_first),	set_amount,	"5s",		&duration, 1,	DAY },
@@ -286,9 +307,9 @@ static const struct config_key keys[] = {
 	{ PROVIDER(connect_timeout),	set_amount,	"10s",		&duration, 1,	3600 * SECOND },
 	{ PROVIDER(call_timeout),	set_amount,	"1m",		&duration, 1,	3600 * SECOND },
 	{ PROVIDER(stall_timeout),	set_amount,	"1m",		&duration, 1,	3600 * SECOND },
-	{ PROVIDER(max_requests),	set_amount,	"50000",	&count,	1,	50000 },
-	{ PROVIDER(max_bytes),		set_amount,	"200MB",	&size,	1,	INT64_C(10000000000) },
-	{ PROVIDER(max_inputs),		set_amount,	"50000",	&count,	1,	INT64_C(1000000000) },
+	{ PROVIDER(max_requests),	set_amount,	NULL,		&count,	1,	50000 },
+	{ PROVIDER(max_bytes),		set_amount,	NULL,		&size,	1,	INT64_C(10000000000) },
+	{ PROVIDER(max_inputs),		set_amount,	NULL,		&count,	1,	INT64_C(1000000000) },
 	{ PROVIDER(max_tokens),		set_amount,	"0",		&count,	0,	INT64_C(1000000000000) },
 	{ PROVIDER(bytes_per_token),	set_amount,	"4",		&count,	1,	1000 },
 	{ PROVIDER(max_attempts),	set_amount,	"3",		&count,	1,	100 },
@@ -332,6 +353,11 @@ const struct config_key *config_key_find(enum config_section section, const char
 	return NULL;
 }
 
+bool config_key_is_list(const struct config_key *key)
+{
+	return key->set == config_add_header;
+}
+
 int config_key_set(const struct config_key *key, const char *value, void *target, struct error *err)
 {
 	return key->set(key, value, (char *)target + key->offset, err);
@@ -344,19 +370,38 @@ void config_keys_preset(enum config_section section, void *target)
 			(void)config_key_set(&keys[i], keys[i].preset, target, NULL);
 }
 
-static bool is_text(const struct config_key *key)
+/* What a key owns, that is freed with its section. */
+enum possession { NOTHING, TEXT, LIST };
+
+static enum possession possession_of(const struct config_key *key)
 {
-	return key->set != set_amount && key->set != set_percent && key->set != set_price &&
-	       key->set != set_switch;
+	static int (*const numbers[])(const struct config_key *, const char *, void *, struct error *) = {
+		set_amount, set_percent, set_price, set_switch, config_set_file_wait, config_set_expiry_form,
+		config_set_list_form,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (key->set == numbers[i])
+			return NOTHING;
+	return config_key_is_list(key) ? LIST : TEXT;
+}
+
+static void release_list(struct config_headers *headers)
+{
+	for (size_t i = 0; i < headers->count; i++)
+		free(headers->list[i]);
 }
 
 void config_keys_release(enum config_section section, void *target)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		void *member = (char *)target + keys[i].offset;
+		enum possession possession = possession_of(&keys[i]);
 
-		if (keys[i].section == section && is_text(&keys[i]))
+		if (keys[i].section == section && possession == TEXT)
 			free(*(char **)member);
+		else if (keys[i].section == section && possession == LIST)
+			release_list(member);
 	}
 }
 

@@ -5,6 +5,7 @@
 #ifndef BATCHD_IO_CONFIG_KEYS_H
 #define BATCHD_IO_CONFIG_KEYS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ size_t config_key_count(void);
 /* A section's key and its number in the table, or NULL. */
 const struct config_key *config_key_find(enum config_section section, const char *name,
 					 size_t *ret_number);
+
+/* Whether it may stand in a section several times. */
+bool config_key_is_list(const struct config_key *key);
 
 /* Puts a value into the section's struct. -EINVAL with a sentence that lacks place and key. */
 int config_key_set(const struct config_key *key, const char *value, void *target,

@@ -58,13 +58,17 @@ struct http_request {
 	size_t body_size;
 	const struct http_field *fields; /* a multipart form instead; ends with a NULL name */
 	const char *ca_file;	   /* NULL: the system's */
+	const char *client_cert;   /* PEM, shown to a server that asks; NULL: none */
+	const char *client_key;	   /* PEM; NULL: it stands in client_cert */
 	const char *proxy;	   /* NULL: from the environment, as libcurl does; "": none */
 	const char *unix_socket;   /* connect there, through no proxy; NULL: to the host of the URL */
 	int64_t connect_timeout_ms; /* 0: 10 s */
 	int64_t timeout_ms;	   /* of the whole request; 0: none, the low speed limit alone */
-	/* Ends it when under 1 byte/s flowed for so long; 0: 60 s. Counted in whole seconds, rounded up,
+	/* Ends it when under low_speed flowed for so long; 0: 60 s. Counted in whole seconds, rounded up,
 	   and the library looks at an average: after fast bytes it may take some seconds more. */
 	int64_t stall_timeout_ms;
+	int64_t low_speed;	   /* bytes a second; 0: 1 */
+	int64_t bandwidth;	   /* bytes a second, each way, on average of some seconds; 0: as it comes */
 	size_t max_body;	   /* bytes of answer kept in memory; a longer one is HTTP_CUT. 0: 1 MiB */
 	int64_t range_from;	   /* > 0: asks for "Range: bytes=N-" */
 	const char *if_range;	   /* with it: "If-Range", the strong ETag that the rest must still be of; NULL: none */

@@ -23,7 +23,7 @@ struct load load_of_request(const struct load_limits *limits, int64_t wire_bytes
 {
 	return (struct load){
 		.requests = 1,
-		.bytes = wire_bytes,
+		.bytes = wire_bytes + limits->growth,
 		.inputs = inputs,
 		.tokens = (wire_bytes + limits->bytes_per_token - 1) / limits->bytes_per_token,
 	};

@@ -1,5 +1,6 @@
 #include "daemon/work/api.h"
 
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,11 @@
 #include "daemon/io/http.h"
 #include "daemon/io/note.h"
 #include "daemon/model/backoff.h"
+#include "daemon/model/dialect.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/api_words.h"
 
-#define ALL_CALLS 511
+#define ALL_CALLS 1023
 #define BOTH_LISTS (API_LIST | API_FILES)
 #define BOTH_CONTENTS (API_CONTENT | API_CONTENT_REST)
 #define MAX_REDIRECTS 3
@@ -23,7 +25,7 @@
 struct api {
 	struct http *http;
 	const struct config_provider *config;
-	char *headers[4]; /* "Name: value"; NULL at the end */
+	char *headers[3 + CONFIG_MAX_HEADERS + 1]; /* "Name: value"; NULL at the end */
 	int64_t (*now)(void *context);
 	void *context;
 	struct note *note;
@@ -133,6 +135,7 @@ static bool body_is_right(enum api_call call, const struct http_response *respon
 
 	switch (call) {
 	case API_UPLOAD:
+	case API_FILE:
 		r = api_parse_file(response->body, response->body_size, &file, NULL);
 		api_file_release(&file);
 		break;
@@ -212,10 +215,14 @@ static struct http_request prepare(struct api *api, const char *method, const ch
 		.url = url,
 		.headers = (const char *const *)api->headers,
 		.ca_file = config->ca_file,
+		.client_cert = config->client_cert,
+		.client_key = config->client_key,
 		.proxy = config->proxy,
 		.connect_timeout_ms = config->connect_timeout,
 		.timeout_ms = config->call_timeout,
 		.stall_timeout_ms = config->stall_timeout,
+		.low_speed = config->low_speed,
+		.bandwidth = config->bandwidth,
 	};
 }
 
@@ -257,10 +264,11 @@ static void on_http_done(const struct http_response *response, void *context)
 	if (!(request->call & BOTH_CONTENTS) || !is_moved || request->redirects >= MAX_REDIRECTS) {
 		finish(request, response);
 	} else {
-		/* Another host must not see the key, so it gets no header of ours at all. */
+		/* Another host must not see the key, so it gets no header of ours at all, nor a certificate. */
 		request->redirects++;
 		next = prepare_content(request, request->api, response->location);
 		next.headers = NULL;
+		next.client_cert = next.client_key = NULL;
 		request->http = http_start(request->api->http, &next, on_http_data, on_http_done, request);
 	}
 	note_leave(note);
@@ -289,11 +297,27 @@ static struct api_request *start(struct api *api, enum api_call call, const stru
 	return request;
 }
 
+/* A section that was not read from a file names no dialect. */
+const struct dialect *api_terms(const struct api *api)
+{
+	return api->config->terms.name ? &api->config->terms : dialect_at(0);
+}
+
+/* Where a call goes; path begins with a slash and may have a query of its own. */
+static char *url_of(const struct api *api, const char *path)
+{
+	const char *query = api_terms(api)->query;
+
+	if (!query)
+		return xasprintf("%s%s", api->config->base_url, path);
+	return xasprintf("%s%s%c%s", api->config->base_url, path, strchr(path, '?') ? '&' : '?', query);
+}
+
 /* A call on one object, or on a list: method, path and nothing else. */
 static struct api_request *start_simple(struct api *api, enum api_call call, const char *method,
 					char *path, api_on_done *on_done, void *context)
 {
-	auto_free char *url = xasprintf("%s%s", api->config->base_url, path);
+	auto_free char *url = url_of(api, path);
 	struct http_request what = prepare(api, method, url);
 
 	free(path);
@@ -302,22 +326,86 @@ static struct api_request *start_simple(struct api *api, enum api_call call, con
 	return start(api, call, &what, on_done, context);
 }
 
+/* The fields of an upload, beginning with at, that say when the file may go; returns what comes behind them. */
+static struct http_field *add_expiry(const struct api *api, const char *seconds, struct http_field *at)
+{
+	/* clang-format off */
+	static const struct { const char *anchor, *seconds; } names[] = {
+		[DIALECT_EXPIRY_BRACKETS] = { "expires_after[anchor]", "expires_after[seconds]" },
+		[DIALECT_EXPIRY_DOTTED]   = { "expires_after.anchor",  "expires_after.seconds" },
+		[DIALECT_EXPIRY_NONE]     = { NULL, NULL },
+	};
+	/* clang-format on */
+	enum dialect_expiry form = api_terms(api)->upload_expiry;
+
+	if (!api->config->upload_expires || !names[form].anchor)
+		return at;
+	*at++ = (struct http_field){ .name = names[form].anchor, .text = "created_at" };
+	*at++ = (struct http_field){ .name = names[form].seconds, .text = seconds };
+	return at;
+}
+
+/* The body of a create: what the dialect, or the config, adds to every one never goes before our own. */
+static struct json_object *create_body(const struct api *api, const char *file_id, const char *endpoint,
+				       const char *window, const char *marker)
+{
+	const char *extra = api_terms(api)->create_extra;
+	auto_free char *url = dialect_url(api_terms(api)->url_prefix, endpoint);
+	auto_free char *taken = dialect_window(api_terms(api)->windows, window);
+	struct json_object *body = extra ? json_tokener_parse(extra) : NULL;
+	struct json_object *metadata = NULL, *expiry;
+
+	if (!json_object_is_type(body, json_type_object)) {
+		json_object_put(body);
+		body = json_object_new_object();
+	}
+	json_object_object_add(body, "input_file_id", json_object_new_string(file_id));
+	json_object_object_add(body, "endpoint", json_object_new_string(url));
+	if (taken)
+		json_object_object_add(body, "completion_window", json_object_new_string(taken));
+	if (!json_object_object_get_ex(body, "metadata", &metadata) ||
+	    !json_object_is_type(metadata, json_type_object)) {
+		metadata = json_object_new_object();
+		json_object_object_add(body, "metadata", metadata);
+	}
+	json_object_object_add(metadata, API_MARKER_KEY, json_object_new_string(marker));
+	if (api->config->output_expires) {
+		expiry = json_object_new_object();
+		json_object_object_add(expiry, "anchor", json_object_new_string("created_at"));
+		json_object_object_add(expiry, "seconds", json_object_new_int64(api->config->output_expires / 1000));
+		json_object_object_add(body, "output_expires_after", expiry);
+	}
+	return body;
+}
+
+/* The key first, for it is what a redirect and a free take away. */
+static void make_headers(struct api *api, const char *key)
+{
+	const struct config_provider *config = api->config;
+	const char *prefix = api_terms(api)->auth_prefix;
+	size_t count = 0;
+
+	if (key)
+		api->headers[count++] = xasprintf("%s: %s%s%s", api_terms(api)->auth_header, prefix ? prefix : "",
+						  prefix ? " " : "", key);
+	if (config->organization)
+		api->headers[count++] = xasprintf("OpenAI-Organization: %s", config->organization);
+	if (config->project)
+		api->headers[count++] = xasprintf("OpenAI-Project: %s", config->project);
+	for (size_t i = 0; i < config->header.count; i++)
+		api->headers[count++] = xstrdup(config->header.list[i]);
+}
+
 struct api *api_new(struct http *http, const struct config_provider *config, const char *key,
 		    int64_t (*now)(void *context), void *context)
 {
 	struct api *api = xcalloc(1, sizeof(*api));
-	size_t count = 0;
 
 	api->http = http;
 	api->config = config;
 	api->now = now;
 	api->context = context;
-	if (key)
-		api->headers[count++] = xasprintf("Authorization: Bearer %s", key);
-	if (config->organization)
-		api->headers[count++] = xasprintf("OpenAI-Organization: %s", config->organization);
-	if (config->project)
-		api->headers[count++] = xasprintf("OpenAI-Project: %s", config->project);
+	make_headers(api, key);
 	return api;
 }
 
@@ -325,10 +413,10 @@ void api_free(struct api *api)
 {
 	if (!api)
 		return;
-	if (api->headers[0])
-		explicit_bzero(api->headers[0], strlen(api->headers[0]));
-	for (size_t i = 0; i < ARRAY_SIZE(api->headers); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(api->headers) && api->headers[i]; i++) {
+		explicit_bzero(api->headers[i], strlen(api->headers[i]));
 		free(api->headers[i]);
+	}
 	free(api);
 }
 
@@ -340,18 +428,17 @@ void api_set_note(struct api *api, struct note *note)
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,
 			       api_on_done *on_done, void *context)
 {
-	auto_free char *url = xasprintf("%s/files", api->config->base_url);
+	auto_free char *url = url_of(api, "/files");
+	auto_free char *seconds = xasprintf("%" PRId64, api->config->upload_expires / 1000);
 	struct http_request what = prepare(api, "POST", url);
-	/* purpose goes first, so that a server that streams knows it when the file comes. */
-	const struct http_field fields[] = {
-		{ .name = "purpose", .text = "batch" },
-		{ .name = "file",
-		  .file_name = name,
-		  .content_type = "application/octet-stream",
-		  .source = source },
-		{ .name = NULL },
-	};
+	/* The file comes last, so that a server that streams knows all of the rest by then. */
+	struct http_field fields[5] = { { .name = "purpose", .text = api_terms(api)->purpose } };
+	struct http_field *file = add_expiry(api, seconds, &fields[1]);
 
+	*file = (struct http_field){ .name = "file",
+				     .file_name = name,
+				     .content_type = api_terms(api)->upload_type,
+				     .source = source };
 	what.fields = fields;
 	what.timeout_ms = 0;
 	return start(api, API_UPLOAD, &what, on_done, context);
@@ -361,20 +448,14 @@ struct api_request *api_create(struct api *api, const char *file_id, const char 
 			       const char *window, const char *marker, api_on_done *on_done,
 			       void *context)
 {
-	auto_free char *url = xasprintf("%s/batches", api->config->base_url);
+	auto_free char *url = url_of(api, "/batches");
 	struct http_request what = prepare(api, "POST", url);
-	struct json_object *body, *metadata;
+	struct json_object *body;
 	struct api_request *request;
 
 	/* A create that lacks a member would be refused, and its requests with it. */
 	alloc_watch();
-	body = json_object_new_object();
-	metadata = json_object_new_object();
-	json_object_object_add(body, "input_file_id", json_object_new_string(file_id));
-	json_object_object_add(body, "endpoint", json_object_new_string(endpoint));
-	json_object_object_add(body, "completion_window", json_object_new_string(window));
-	json_object_object_add(metadata, API_MARKER_KEY, json_object_new_string(marker));
-	json_object_object_add(body, "metadata", metadata);
+	body = create_body(api, file_id, endpoint, window, marker);
 	what.body = json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN |
 								 JSON_C_TO_STRING_NOSLASHESCAPE);
 	alloc_check();
@@ -382,6 +463,13 @@ struct api_request *api_create(struct api *api, const char *file_id, const char 
 	request = start(api, API_CREATE, &what, on_done, context);
 	json_object_put(body);
 	return request;
+}
+
+struct api_request *api_file(struct api *api, const char *file_id, api_on_done *on_done, void *context)
+{
+	auto_free char *id = http_escape(file_id);
+
+	return start_simple(api, API_FILE, "GET", xasprintf("/files/%s", id), on_done, context);
 }
 
 struct api_request *api_retrieve(struct api *api, const char *batch_id, api_on_done *on_done,
@@ -392,12 +480,19 @@ struct api_request *api_retrieve(struct api *api, const char *batch_id, api_on_d
 	return start_simple(api, API_RETRIEVE, "GET", xasprintf("/batches/%s", id), on_done, context);
 }
 
-struct api_request *api_list(struct api *api, const char *after, api_on_done *on_done, void *context)
+/* Takes the parameters, which begin with "?"; where a list takes none, only a page that promised more is followed by one with them. */
+static char *list_path(const struct api *api, const char *path, const char *parameters, const char *after)
 {
 	auto_free char *id = after ? http_escape(after) : NULL;
-	char *path = id ? xasprintf("/batches?limit=100&after=%s", id) : xasprintf("/batches?limit=100");
 
-	return start_simple(api, API_LIST, "GET", path, on_done, context);
+	if (!id && api_terms(api)->list == DIALECT_LIST_ONE_PAGE)
+		return xstrdup(path);
+	return xasprintf("%s%s%s%s", path, parameters, id ? "&after=" : "", id ? id : "");
+}
+
+struct api_request *api_list(struct api *api, const char *after, api_on_done *on_done, void *context)
+{
+	return start_simple(api, API_LIST, "GET", list_path(api, "/batches", "?limit=100", after), on_done, context);
 }
 
 struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_done *on_done,
@@ -411,10 +506,9 @@ struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_don
 
 struct api_request *api_list_files(struct api *api, const char *after, api_on_done *on_done, void *context)
 {
-	auto_free char *id = after ? http_escape(after) : NULL;
-	char *path = xasprintf("/files?purpose=batch&order=desc&limit=100%s%s", id ? "&after=" : "", id ? id : "");
+	auto_free char *parameters = xasprintf("?purpose=%s&order=desc&limit=100", api_terms(api)->purpose);
 
-	return start_simple(api, API_FILES, "GET", path, on_done, context);
+	return start_simple(api, API_FILES, "GET", list_path(api, "/files", parameters, after), on_done, context);
 }
 
 struct api_request *api_delete(struct api *api, const char *file_id, api_on_done *on_done, void *context)
@@ -428,7 +522,8 @@ struct api_request *api_content(struct api *api, const char *file_id, int64_t fr
 				api_on_data *on_data, api_on_done *on_done, void *context)
 {
 	auto_free char *id = http_escape(file_id);
-	auto_free char *url = xasprintf("%s/files/%s/content", api->config->base_url, id);
+	auto_free char *path = xasprintf("/files/%s/content", id);
+	auto_free char *url = url_of(api, path);
 	struct api_request *request = request_new(api, from > 0 ? API_CONTENT_REST : API_CONTENT, on_data, on_done,
 						  context);
 	struct http_request what;

@@ -1,5 +1,5 @@
 /*
- * The provider's side: its URLs and bodies, and what an answer of theirs means. Every call ends in one of eight verdicts, chosen by one
+ * The provider's side: its URLs and bodies, in its dialect (config's terms), and what an answer of theirs means. Every call ends in one of eight verdicts, chosen by one
  * table from (call, how far it came, HTTP status, error code). Nothing is repeated here.
  */
 #ifndef BATCHD_WORK_API_H
@@ -11,6 +11,7 @@
 
 struct api;
 struct config_provider;
+struct dialect;
 struct error;
 struct http;
 struct http_response;
@@ -27,6 +28,7 @@ enum api_call {
 	API_DELETE = 64,
 	API_CONTENT_REST = 128, /* content, from a byte on */
 	API_FILES = 256,
+	API_FILE = 512,
 };
 
 enum api_verdict {
@@ -63,6 +65,8 @@ struct api_request;
 /* config must outlive it; key is copied (NULL: none is sent). now tells the wall clock in milliseconds. */
 struct api *api_new(struct http *http, const struct config_provider *config, const char *key,
 		    int64_t (*now)(void *context), void *context);
+/* The dialect it speaks, with what the config overrules. */
+const struct dialect *api_terms(const struct api *api);
 /* Calls under way must have ended or been aborted. NULL is fine. */
 void api_free(struct api *api);
 /*
@@ -71,12 +75,17 @@ void api_free(struct api *api);
  */
 void api_set_note(struct api *api, struct note *note);
 
-/* POST /files as purpose=batch, name ends in .jsonl; source lives until the end. */
+/* POST /files, name ends in .jsonl; source lives until the end. */
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,
 			       api_on_done *on_done, void *context);
-/* POST /batches. The marker goes out in metadata; the user's metadata stays here. */
+/*
+ * POST /batches. The marker goes out in metadata; the user's metadata stays here. endpoint is the official url; a window that is not taken
+ * there is replaced by one that is, or left out.
+ */
 struct api_request *api_create(struct api *api, const char *file_id, const char *endpoint, const char *window,
 			       const char *marker, api_on_done *on_done, void *context);
+/* GET /files/{id} */
+struct api_request *api_file(struct api *api, const char *file_id, api_on_done *on_done, void *context);
 /* GET /batches/{id}; GET /batches?limit=100&after=; POST /batches/{id}/cancel */
 struct api_request *api_retrieve(struct api *api, const char *batch_id, api_on_done *on_done, void *context);
 struct api_request *api_list(struct api *api, const char *after, api_on_done *on_done, void *context);

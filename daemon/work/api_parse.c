@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 #include "daemon/base/alloc.h"
@@ -27,40 +26,17 @@ static inline void cleanup_json(struct json_object **object)
 #define auto_json __attribute__((cleanup(cleanup_json))) struct json_object
 
 /* clang-format off */
-static const struct {
-	const char *word;
-	enum api_status status;
-} statuses[] = {
-	{ "validating",        API_STATUS_VALIDATING  },
-	{ "pending",           API_STATUS_VALIDATING  },
-	{ "queued",            API_STATUS_VALIDATING  },
-	{ "in_queue",          API_STATUS_VALIDATING  },
-	{ "scheduling",        API_STATUS_VALIDATING  },
-	{ "pre_schedule",      API_STATUS_VALIDATING  },
-	{ "in_progress",       API_STATUS_IN_PROGRESS },
-	{ "progress",          API_STATUS_IN_PROGRESS },
-	{ "running",           API_STATUS_IN_PROGRESS },
-	{ "finalizing",        API_STATUS_FINALIZING  },
-	{ "completed",         API_STATUS_COMPLETED   },
-	{ "success",           API_STATUS_COMPLETED   },
-	{ "succeeded",         API_STATUS_COMPLETED   },
-	{ "ended",             API_STATUS_COMPLETED   },
-	{ "failed",            API_STATUS_FAILED      },
-	{ "expired",           API_STATUS_EXPIRED     },
-	{ "timeout_exceeded",  API_STATUS_EXPIRED     },
-	{ "cancelling",        API_STATUS_CANCELLING  },
-	{ "canceling",         API_STATUS_CANCELLING  },
-	{ "cancelled",         API_STATUS_CANCELLED   },
-	{ "canceled",          API_STATUS_CANCELLED   },
-};
-
 /* Members that servers wrap an object in. */
 static const char *const wrappers[] = { "job", "data" };
+
+/* Where the words of a refusal stand; and those of the first of several, in a list of them. */
+static const char *const word_members[] = { "message", "detail", "msg", "error", "error_message" };
+static const char *const code_members[] = { "code", "error_code", "type" }; /* without a code, the type is the next best word */
 
 /* What is read of a batch, or of a file in a list; the errors of a batch are read apart, for there may be many. */
 static const char *const gist_members[] = {
 	"id", "status", "input_file_id", "output_file_id", "error_file_id", "created_at", "request_counts", "metadata",
-	"filename", "purpose", "bytes",
+	"filename", "purpose", "bytes", "createdAt", "completed", "failed",
 };
 /* clang-format on */
 
@@ -186,6 +162,22 @@ static int64_t time_of(struct json_object *object, const char *name)
 	return time_of_number(json_object_get_double(value));
 }
 
+/* Some write the names of members in one style, some in another. */
+static int64_t creation_of(struct json_object *object)
+{
+	int64_t at = time_of(object, "created_at");
+
+	return at ? at : time_of(object, "createdAt");
+}
+
+/* A count of a batch, in its place or, where nothing stands there, beside it. */
+static int64_t count_of(struct json_object *object, const char *name)
+{
+	int64_t count = integer_of(member(object, "request_counts"), name);
+
+	return count >= 0 ? count : integer_of(object, name);
+}
+
 /* --- the few members of interest are cut out by the scanner, and a tree is made of those alone --- */
 
 /* What is of interest in an object that may be a batch or a file, or have a batch in it. */
@@ -282,7 +274,6 @@ static void read_errors(const char *json, struct scan_span span, struct api_batc
 static void read_batch(const char *json, struct gist *gist, struct api_batch *ret_batch)
 {
 	auto_json *object = parse(buffer_text(&gist->text), gist->text.size);
-	struct json_object *counts = member(object, "request_counts");
 	struct json_object *metadata = member(object, "metadata");
 	auto_free char *id = text_of(object, "id");
 
@@ -295,9 +286,9 @@ static void read_batch(const char *json, struct gist *gist, struct api_batch *re
 		.input_file_id = text_of(object, "input_file_id"),
 		.output_file_id = text_of(object, "output_file_id"),
 		.error_file_id = text_of(object, "error_file_id"),
-		.completed = integer_of(counts, "completed"),
-		.failed = integer_of(counts, "failed"),
-		.created_at = time_of(object, "created_at"),
+		.completed = count_of(object, "completed"),
+		.failed = count_of(object, "failed"),
+		.created_at = creation_of(object),
 		.marker = text_of(metadata, API_MARKER_KEY),
 		.has_metadata = json_object_is_type(metadata, json_type_object) &&
 				json_object_object_length(metadata) > 0,
@@ -362,7 +353,7 @@ static void read_file(struct json_object *object, struct api_file *ret_file)
 		.purpose = text_of(object, "purpose"),
 		.status = text_of(object, "status"),
 		.bytes = integer_of(object, "bytes"),
-		.created_at = time_of(object, "created_at"),
+		.created_at = creation_of(object),
 	};
 }
 
@@ -388,15 +379,17 @@ struct page {
 	int has_more;
 };
 
-static int read_page(const char *json, size_t size, struct page *page)
+/* A page may be wrapped, as any object may. */
+static int read_page(const char *json, struct scan_span span, int depth, struct page *page)
 {
 	struct scan scan;
 	struct scan_span name, value;
 	enum scan_kind kind;
 	int r;
 
-	scan_init(&scan, json, size);
+	scan_init(&scan, json, span.at + span.size);
 	scan.is_surrogate_tolerant = true;
+	scan.at = span.at;
 	if (scan_peek(&scan, &kind))
 		return -EBADMSG;
 	if (kind == SCAN_ARRAY)
@@ -406,7 +399,9 @@ static int read_page(const char *json, size_t size, struct page *page)
 		r = pass_value(&scan, &kind, &value);
 		if (r)
 			break;
-		if (scan_text_is(json, name, "data"))
+		if (scan_text_is(json, name, "data") && kind == SCAN_OBJECT && depth < MAX_WRAPPERS)
+			(void)read_page(json, value, depth + 1, page);
+		else if (scan_text_is(json, name, "data"))
 			page->list = kind == SCAN_ARRAY ? value : (struct scan_span){ 0 };
 		else if (scan_text_is(json, name, "has_more"))
 			page->has_more = kind == SCAN_TRUE ? 1 : kind == SCAN_FALSE ? 0 : -1;
@@ -470,7 +465,7 @@ static int visit_page(const char *json, size_t size, struct visitor *visitor, in
 	struct scan_span span;
 	enum scan_kind kind;
 
-	if (read_page(text, size, &page) || !page.list.size)
+	if (read_page(text, (struct scan_span){ .size = size }, 0, &page) || !page.list.size)
 		return error_set(err, -EBADMSG, "the provider's answer is no list");
 	scan_init(&scan, text, page.list.at + page.list.size);
 	scan.is_surrogate_tolerant = true;
@@ -506,37 +501,35 @@ int api_parse_files(const char *json, size_t size, void (*visit)(const struct ap
 	return r;
 }
 
+/* The text of a member, or that of the first of a list of objects that stands there; NULL: it has none. */
+static const char *words_in(struct json_object *object, const char *name)
+{
+	struct json_object *value = member(object, name);
+	struct json_object *first = json_object_is_type(value, json_type_array) ? json_object_array_get_idx(value, 0) : NULL;
+	struct json_object *words = member(first, "msg");
+
+	if (!words)
+		words = member(first, "message");
+	if (json_object_is_type(value, json_type_string))
+		return json_object_get_string(value);
+	return json_object_is_type(words, json_type_string) ? json_object_get_string(words) : NULL;
+}
+
 void api_parse_error(const char *body, size_t size, struct api_error *ret_error)
 {
 	auto_json *object = parse(body, size);
 	struct json_object *inner = member(object, "error");
 	struct json_object *source = json_object_is_type(inner, json_type_object) ? inner : object;
-	static const char *const places[] = { "message", "detail", "error" };
 	const char *text = NULL;
 
-	*ret_error = (struct api_error){ .code = code_of(source, "code") };
-	for (size_t i = 0; !text && i < ARRAY_SIZE(places); i++)
-		if (json_object_is_type(member(source, places[i]), json_type_string))
-			text = json_object_get_string(member(source, places[i]));
+	*ret_error = (struct api_error){ 0 };
+	for (size_t i = 0; !text && i < ARRAY_SIZE(word_members); i++)
+		text = words_in(source, word_members[i]);
 	if (json_object_is_type(object, json_type_string))
 		text = json_object_get_string(object);
-	/* Without a code, the type is the next best word. */
-	if (!ret_error->code)
-		ret_error->code = code_of(source, "type");
+	for (size_t i = 0; !ret_error->code && i < ARRAY_SIZE(code_members); i++)
+		ret_error->code = code_of(source, code_members[i]);
 	ret_error->message = text ? api_words(text, strlen(text)) : api_words(body, size);
-}
-
-enum api_status api_status_of(const char *word)
-{
-	for (size_t i = 0; word && i < ARRAY_SIZE(statuses); i++)
-		if (strcasecmp(statuses[i].word, word) == 0)
-			return statuses[i].status;
-	return API_STATUS_UNKNOWN;
-}
-
-bool api_status_is_terminal(enum api_status status)
-{
-	return status >= API_STATUS_COMPLETED;
 }
 
 void api_batch_release(struct api_batch *batch)

@@ -11,20 +11,9 @@
 #include <stdint.h>
 
 #include "daemon/model/scan.h"
+#include "daemon/work/api_status.h"
 
 struct error;
-
-enum api_status {
-	API_STATUS_UNKNOWN, /* not terminal */
-	API_STATUS_VALIDATING,
-	API_STATUS_IN_PROGRESS,
-	API_STATUS_FINALIZING,
-	API_STATUS_CANCELLING,
-	API_STATUS_COMPLETED, /* this and the ones below are terminal */
-	API_STATUS_FAILED,
-	API_STATUS_EXPIRED,
-	API_STATUS_CANCELLED,
-};
 
 /* Strings are owned; NULL where absent, null or "". */
 struct api_batch {
@@ -34,7 +23,7 @@ struct api_batch {
 	char *input_file_id;
 	char *output_file_id;
 	char *error_file_id;
-	int64_t completed; /* of request_counts; -1 where unknown */
+	int64_t completed; /* of request_counts, or beside it; -1 where unknown */
 	int64_t failed;
 	int64_t created_at; /* Unix milliseconds; 0 where unknown */
 	char *marker;	    /* metadata.batchd */
@@ -81,10 +70,6 @@ int api_parse_files(const char *json, size_t size, void (*visit)(const struct ap
 		    void *context, int *ret_has_more, char **ret_last_id, struct error *err);
 /* Any body of a refusal: JSON of every known shape, HTML, plain text, nothing. Never fails. */
 void api_parse_error(const char *body, size_t size, struct api_error *ret_error);
-
-/* The status for a provider's word, in any case; NULL is unknown. */
-enum api_status api_status_of(const char *word);
-bool api_status_is_terminal(enum api_status status);
 
 void api_batch_release(struct api_batch *batch);
 void api_file_release(struct api_file *file);

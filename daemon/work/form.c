@@ -76,16 +76,53 @@ static void wrap(const struct form *form, const struct record_row *row, struct f
 	add_text(line, "}\n");
 }
 
-static void number(const struct record_row *row, struct form_line *line)
+/* Bytes of the input line that something else is sent for. */
+struct patch {
+	uint32_t at;
+	uint32_t size;
+	const char *text;
+};
+
+static struct patch patch_id(const struct record_row *row, struct form_line *line)
 {
 	const char *before = row->id_length ? "" : "\"custom_id\":";
 	const char *after = row->id_length ? "" : ",";
 
 	(void)write_id(line->id_text, before, row->id_hash, after);
-	add_input(line, 0, row->id_at);
-	add_text(line, line->id_text);
-	add_input(line, row->id_at + row->id_length, row->length);
+	return (struct patch){.at = row->id_at, .size = row->id_length, .text = line->id_text};
+}
+
+/* The whole string, its quotes included. */
+static struct patch patch_url(const struct form *form, const struct record_row *row)
+{
+	return (struct patch){.at = row->url_at - 1, .size = row->url_length + 2u, .text = form->url};
+}
+
+/* The line as it stands, but for the id and the url: whichever comes first. */
+static void mend(const struct form *form, const struct record_row *row, struct form_line *line)
+{
+	struct patch patches[2];
+	size_t count = 0;
+	uint32_t done = 0;
+
+	if (form->has_line_ids)
+		patches[count++] = patch_id(row, line);
+	if (form->url && row->url_at)
+		patches[count++] = patch_url(form, row);
+	for (size_t i = 0; i < count; i++) {
+		const struct patch *next = &patches[count == 2 && patches[1].at < patches[0].at ? 1 - i : i];
+
+		add_input(line, done, next->at);
+		add_text(line, next->text);
+		done = next->at + next->size;
+	}
+	add_input(line, done, row->length);
 	add_text(line, "\n");
+}
+
+static char *envelope_of(const char *quoted_url)
+{
+	return xasprintf(",\"method\":\"POST\",\"url\":%s,\"body\":", quoted_url);
 }
 
 void form_init(struct form *form, const struct job *job)
@@ -97,7 +134,7 @@ void form_init(struct form *form, const struct job *job)
 	if (job->is_wrapped) {
 		auto_free char *url = quote(job->endpoint);
 
-		form->envelope = xasprintf(",\"method\":\"POST\",\"url\":%s,\"body\":", url);
+		form->envelope = envelope_of(url);
 	}
 	if (job->is_wrapped && job->model) {
 		auto_free char *model = quote(job->model);
@@ -106,9 +143,20 @@ void form_init(struct form *form, const struct job *job)
 	}
 }
 
+void form_set_url(struct form *form, const char *url)
+{
+	free(form->url);
+	form->url = quote(url);
+	if (form->is_wrapped) {
+		free(form->envelope);
+		form->envelope = envelope_of(form->url);
+	}
+}
+
 void form_release(struct form *form)
 {
 	free(form->envelope);
+	free(form->url);
 	free(form->model);
 	*form = (struct form){0};
 }
@@ -116,14 +164,10 @@ void form_release(struct form *form)
 void form_line(const struct form *form, const struct record_row *row, struct form_line *ret_line)
 {
 	ret_line->count = 0;
-	if (form->is_wrapped) {
+	if (form->is_wrapped)
 		wrap(form, row, ret_line);
-	} else if (form->has_line_ids) {
-		number(row, ret_line);
-	} else {
-		add_input(ret_line, 0, row->length);
-		add_text(ret_line, "\n");
-	}
+	else
+		mend(form, row, ret_line);
 }
 
 int64_t form_wire_length(const struct form *form, const struct record_row *row)

@@ -1,7 +1,8 @@
 /*
  * What a row becomes on the wire. The input stays as it was given; where a job asks for it, the
- * envelope is made around a bare body, and the custom_id out of the line's number. One place says
- * of which pieces a sent line consists, so that what is counted, sent, and looked for is the same.
+ * envelope is made around a bare body, and the custom_id out of the line's number; where a provider
+ * wants another url than the official one, that is put in its place. One place says of which pieces
+ * a sent line consists, so that what is counted, sent, and looked for is the same.
  *
  * What struct record_row holds for a job with line ids: id_hash is the line's number, from 1; id_at
  * and id_length are the string that the made one replaces, its quotes included, or, with id_length
@@ -27,6 +28,7 @@ struct form {
 	bool has_line_ids;
 	char *envelope; /* of wrapped lines: what stands between the id and the body */
 	char *model;	/* the member that names the job's model, comma included; NULL: none */
+	char *url;	/* what every line has as its url, quotes included; NULL: its own */
 };
 
 /* A piece of a sent line: text, or, with text NULL, bytes of the input line from at. */
@@ -45,6 +47,8 @@ struct form_line {
 };
 
 void form_init(struct form *form, const struct job *job);
+/* From here on every line is sent with this url. record_row.wire_length does not know of it. */
+void form_set_url(struct form *form, const char *url);
 void form_release(struct form *form);
 #define auto_form __attribute__((cleanup(form_release))) struct form
 
@@ -53,7 +57,7 @@ void form_release(struct form *form);
  * never copy it.
  */
 void form_line(const struct form *form, const struct record_row *row, struct form_line *ret_line);
-/* Its size in bytes: what record_row.wire_length must be. */
+/* Its size in bytes: what record_row.wire_length must be, unless there is a url that was set. */
 int64_t form_wire_length(const struct form *form, const struct record_row *row);
 
 /* The custom_id that it is sent with, as written. Errors as row_id_read. */

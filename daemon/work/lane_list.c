@@ -6,6 +6,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/io/loop.h"
+#include "daemon/model/dialect.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/pages.h"
@@ -74,7 +75,8 @@ static void visit_file(const struct api_file *file, void *context)
 		return;
 	}
 	/* More bytes than were sent cannot be of an upload of ours; fewer may be of one that was cut. */
-	if (file->bytes > sought->stray.bytes || (file->purpose && strcmp(file->purpose, "batch") != 0))
+	if (file->bytes > sought->stray.bytes ||
+	    (file->purpose && strcmp(file->purpose, api_terms(lane->provider->api)->purpose) != 0))
 		return;
 	if (listing->found_count == MAX_FOUND || is_known(listing, file->id))
 		return;
@@ -189,6 +191,7 @@ void lane_list(struct lane *lane, struct store_stray *strays, size_t count)
 	listing->sought_count = count;
 	listing->found = xcalloc(MAX_FOUND, sizeof(*listing->found));
 	listing->pages.horizon = INT64_MAX;
+	listing->pages.is_one = api_terms(lane->provider->api)->list == DIALECT_LIST_ONE_PAGE;
 	for (size_t i = 0; i < count; i++) {
 		/* Of a time to come, because the clock was set back, nothing is known. */
 		int64_t horizon = strays[i].sent_at > loop_now_ms(lane->loop) ? 0 : strays[i].sent_at - LANE_MARGIN_MS;

@@ -12,6 +12,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/io/config.h"
 #include "daemon/io/store.h"
+#include "daemon/model/dialect.h"
 #include "daemon/work/api.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/task.h"
@@ -291,6 +292,7 @@ static void read_list(struct task *task, enum look look, bool is_last, int64_t s
 	lookup->is_last = is_last;
 	lookup->began_at = task_now(task);
 	lookup->pages.horizon = since > lookup->began_at ? 0 : since - LOOKUP_MARGIN_MS;
+	lookup->pages.is_one = api_terms(task->provider->api)->list == DIALECT_LIST_ONE_PAGE;
 	lookup->restored_from = store_restored_from(task_store(task));
 	lookup->kin = xreallocarray(NULL, MAX_KIN, sizeof(*lookup->kin));
 	(void)store_shard_kin(task_store(task), task->job.id, MAX_KIN, note_kin, lookup);

@@ -32,6 +32,9 @@ int pages_end(struct pages *pages, int has_more, char *last_id)
 
 	free(pages->after);
 	pages->after = last_id;
+	/* A long one may have been cut, whatever its provider documents. */
+	if (pages->is_one && has_more < 0 && pages->on_page < SMALL_PAGE)
+		has_more = 0;
 	pages->is_at_end = has_more == 0 || !last_id;
 	if (has_more == 0 || (pages->is_past_horizon && !pages->is_unordered))
 		return 0;

@@ -9,9 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* All but horizon is 0 before the first page. */
+/* All but horizon and is_one is 0 before the first page. */
 struct pages {
 	int64_t horizon; /* Unix milliseconds: what was created before is of no interest */
+	bool is_one;	 /* a list that does not say that it has more has none, if it is short */
 	char *after;	 /* id to go on after; NULL: from the start */
 	int count;
 	size_t on_page;

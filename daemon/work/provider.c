@@ -8,6 +8,7 @@
 #include "daemon/base/error.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
+#include "daemon/model/dialect.h"
 #include "daemon/model/load.h"
 #include "daemon/work/api.h"
 
@@ -120,5 +121,6 @@ void provider_limits(const struct provider *provider, struct load_limits *ret_li
 		.max_inputs = config ? config->max_inputs : LOAD_MAX_INPUTS,
 		.max_tokens = config ? config->max_tokens : 0,
 		.bytes_per_token = config ? config->bytes_per_token : LOAD_BYTES_PER_TOKEN,
+		.growth = provider ? dialect_url_growth(api_terms(provider->api)->url_prefix) : 0,
 	};
 }

@@ -12,6 +12,7 @@
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/provider.h"
+#include "daemon/work/ready.h"
 #include "daemon/work/redo.h"
 #include "daemon/work/remote.h"
 #include "daemon/work/task.h"
@@ -190,20 +191,22 @@ static void on_intended(int result, void *context)
 	task_leave(task);
 }
 
-void step_create(struct task *task)
+static void intend(struct task *task)
 {
-	if (task->shard.intended_at) {
-		lookup_start(task);
-		return;
-	}
-	if (task->job.state != JOB_RUNNING) {
-		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
-		return;
-	}
 	task->shard.intended_at = task_now(task);
 	if (task->shard.absent_at > 0)
 		task->shard.absent_at = 0;
 	store_shard_save(task_store(task), &task->shard);
 	task->is_intending = true;
 	store_after_commit(task_store(task), on_intended, task);
+}
+
+void step_create(struct task *task)
+{
+	if (task->shard.intended_at)
+		lookup_start(task);
+	else if (task->job.state != JOB_RUNNING)
+		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
+	else
+		ready_await(task, intend);
 }

@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/io/http.h"
 #include "daemon/io/store.h"
+#include "daemon/model/dialect.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/provider.h"
@@ -162,6 +164,35 @@ static void on_noted(int result, void *context)
 	task_leave(task);
 }
 
+/* What the provider would find out after all of it was sent: then the rows fail now. Returns whether the task ended with that. */
+static bool judge_endpoint(struct task *task)
+{
+	const struct dialect *terms = api_terms(task->provider->api);
+	auto_free char *words = NULL;
+
+	if (dialect_takes(terms->endpoints, task->shard.url))
+		return false;
+	words = xasprintf("dialect %s has no batches for %s (endpoints in the provider's section overrules that)",
+			  terms->name, task->shard.url);
+	task->refusal_code = xstrdup("endpoint_not_supported");
+	task_finish(task, TASK_HOPELESS, words);
+	return true;
+}
+
+/* Opens the wire and measures it: the shard was cut for what the config said then. */
+static int open_wire(struct task *task, struct upload *upload, struct error *err)
+{
+	const char *url_prefix = api_terms(task->provider->api)->url_prefix;
+	auto_free char *url = url_prefix ? dialect_url(url_prefix, task->shard.url) : NULL;
+	bool is_other = url && strcmp(url, task->shard.url) != 0;
+	int r = wire_open(task_vault(task), &task->job, &task->shard, is_other ? url : NULL, &upload->wire, err);
+
+	if (r)
+		return r;
+	r = wire_measure(upload->wire, &task->shard.bytes);
+	return r ? error_set(err, r, "%s", wire_error(upload->wire)->text) : 0;
+}
+
 void step_upload(struct task *task)
 {
 	struct upload *upload;
@@ -177,10 +208,12 @@ void step_upload(struct task *task)
 		task_go(task, SHARD_CANCELLED, "cancelled before it was sent");
 		return;
 	}
+	if (judge_endpoint(task))
+		return;
 	upload = xcalloc(1, sizeof(*upload));
 	task->work = upload;
 	task->work_free = free_upload;
-	r = wire_open(task_vault(task), &task->job, &task->shard, &upload->wire, &err);
+	r = open_wire(task, upload, &err);
 	if (r) {
 		task_fail(task, r, err.text);
 		return;

@@ -22,8 +22,10 @@ struct wire {
 	struct rows_reader rows;
 	struct rows_reader members;
 	struct form form;
+	int64_t envelope_growth; /* because of a url that is not the job's */
 	struct record_row row;
 	int64_t row_number;
+	int64_t row_bytes; /* as it is sent */
 	bool is_tested; /* the line of row is what it was */
 	struct form_line line; /* of row; no piece: before the first row */
 	size_t piece;	       /* of line, that is being given out; line.count: all were */
@@ -37,6 +39,18 @@ struct wire {
 
 DEFINE_CLEANUP(struct wire *, wire_free)
 
+/* By how much a row's line grows because of a url that is not its own. */
+static int64_t url_growth(const struct wire *wire)
+{
+	const struct form *form = &wire->form;
+
+	if (!form->url)
+		return 0;
+	if (form->is_wrapped)
+		return wire->envelope_growth;
+	return wire->row.url_at ? (int64_t)strlen(form->url) - (wire->row.url_length + 2) : 0;
+}
+
 static int next_row(struct wire *wire)
 {
 	struct record_member member;
@@ -49,12 +63,13 @@ static int next_row(struct wire *wire)
 	for (size_t i = 0; i < wire->line.count; i++)
 		size += wire->line.pieces[i].size;
 	/* What is sent would not have the length that was announced. */
-	if (size != wire->row.wire_length)
+	if (size - url_growth(wire) != wire->row.wire_length)
 		return error_set(&wire->error, -EUCLEAN,
 				 "row %u would be sent as %lld bytes, its record says %u", member.row,
 				 (long long)size, wire->row.wire_length);
 	wire->next++;
 	wire->row_number = member.row;
+	wire->row_bytes = size;
 	wire->is_tested = false;
 	wire->piece = 0;
 	wire->sent = 0;
@@ -133,7 +148,16 @@ static void skip_bytes(struct wire *wire, uint32_t count)
 	wire->sent = count;
 }
 
-int wire_open(struct vault *vault, const struct job *job, const struct shard *shard,
+static void set_url(struct wire *wire, const char *url)
+{
+	int64_t before = wire->form.is_wrapped ? (int64_t)strlen(wire->form.envelope) : 0;
+
+	form_set_url(&wire->form, url);
+	if (wire->form.is_wrapped)
+		wire->envelope_growth = (int64_t)strlen(wire->form.envelope) - before;
+}
+
+int wire_open(struct vault *vault, const struct job *job, const struct shard *shard, const char *url,
 	      struct wire **ret_wire, struct error *err)
 {
 	auto_with(wire_free) struct wire *wire = xcalloc(1, sizeof(*wire));
@@ -153,6 +177,8 @@ int wire_open(struct vault *vault, const struct job *job, const struct shard *sh
 	if (r)
 		return r;
 	form_init(&wire->form, job);
+	if (url)
+		set_url(wire, url);
 	*ret_wire = take(wire);
 	return 0;
 }
@@ -192,13 +218,28 @@ int wire_seek(struct wire *wire, int64_t offset)
 
 		if (r)
 			return r;
-		if (offset < wire->row.wire_length) {
+		if (offset < wire->row_bytes) {
 			skip_bytes(wire, (uint32_t)offset);
 			return 0;
 		}
-		offset -= wire->row.wire_length;
+		offset -= wire->row_bytes;
 		wire->piece = wire->line.count;
 	}
+	return 0;
+}
+
+int wire_measure(struct wire *wire, int64_t *ret_bytes)
+{
+	int64_t bytes = 0;
+	int r = wire_seek(wire, 0);
+
+	while (!r && wire->next < wire->members.count) {
+		r = next_row(wire);
+		bytes += wire->row_bytes;
+	}
+	if (r || (r = wire_seek(wire, 0)))
+		return r;
+	*ret_bytes = bytes;
 	return 0;
 }
 

@@ -16,8 +16,11 @@ struct shard;
 struct vault;
 struct wire;
 
-int wire_open(struct vault *vault, const struct job *job, const struct shard *shard,
+/* url: what every line has in place of its own; NULL: it stays. */
+int wire_open(struct vault *vault, const struct job *job, const struct shard *shard, const char *url,
 	      struct wire **ret_wire, struct error *err);
+/* How many bytes all of it has; reads every row's record, and then begins anew. Errors as wire_read. */
+int wire_measure(struct wire *wire, int64_t *ret_bytes);
 /*
  * Copies up to size bytes from the current place; 0 at the end; negative errno (wire_error has the
  * sentence; -EUCLEAN: the input or a record is damaged).

@@ -168,6 +168,37 @@ static struct json_object *do_status_names(const struct rule *rule, struct json_
 	return object;
 }
 
+/* Gives members that "map" names other names. */
+static struct json_object *do_rename(const struct rule *rule, struct json_object *object)
+{
+	struct json_object *map = rule_get(rule, "map"), *value;
+
+	if (!json_object_is_type(map, json_type_object))
+		return object;
+	json_object_object_foreach(map, from, to)
+	{
+		if (!json_object_object_get_ex(object, from, &value))
+			continue;
+		json_object_object_add(object, json_object_get_string(to), json_object_get(value));
+		json_object_object_del(object, from);
+	}
+	return object;
+}
+
+static struct json_object *do_counts_beside(const struct rule *rule, struct json_object *object)
+{
+	struct json_object *counts = json_object_get(json_object_object_get(object, "request_counts"));
+
+	(void)rule;
+	json_object_object_del(object, "request_counts");
+	if (!counts)
+		return object;
+	json_object_object_foreach(counts, name, value)
+		json_object_object_add(object, name, json_object_get(value));
+	json_object_put(counts);
+	return object;
+}
+
 static struct json_object *do_wrap(const struct rule *rule, struct json_object *object)
 {
 	struct json_object *outer = json_object_new_object();
@@ -206,6 +237,7 @@ const struct action actions_objects[] = {
 	{ "errors_string",   SET("{\"errors\":\"something went wrong\"}") },
 	{ "no_counts",       STAGE_OBJECT, { .object = do_remove }, "{\"names\":[\"request_counts\"]}" },
 	{ "null_counts",     SET("{\"request_counts\":{\"total\":null,\"completed\":null,\"failed\":null}}") },
+	{ "counts_beside",   STAGE_OBJECT, { .object = do_counts_beside }, NULL },
 	{ "zero_counts",     SET("{\"request_counts\":{\"total\":0,\"completed\":0,\"failed\":0}}") },
 	{ "no_created_at",   STAGE_OBJECT, { .object = do_remove }, "{\"names\":[\"created_at\"]}" },
 	{ "no_endpoint",     SET("{\"endpoint\":null}") },
@@ -219,6 +251,7 @@ const struct action actions_objects[] = {
 	{ "one_l",           STAGE_OBJECT, { .object = do_status_names }, "{\"map\":{\"cancelling\":\"canceling\",\"cancelled\":\"canceled\"}}" },
 	{ "foreign_names",   STAGE_OBJECT, { .object = do_status_names }, "{\"map\":{\"validating\":\"in_queue\",\"in_progress\":\"running\",\"finalizing\":\"scheduling\",\"completed\":\"ended\"}}" },
 	{ "unknown_status",  STAGE_OBJECT, { .object = do_status_names }, "{\"map\":{\"validating\":\"meditating\",\"in_progress\":\"meditating\",\"finalizing\":\"meditating\"}}" },
+	{ "rename",          STAGE_OBJECT, { .object = do_rename }, "{\"map\":null}" },
 	{ "file_validating", SET("{\"status\":\"validating\"}") },
 	{ "bytes_differ",    STAGE_OBJECT, { .object = do_bytes }, "{\"off\":1}" },
 	{ "wrap",            STAGE_OBJECT, { .object = do_wrap }, "{\"member\":\"data\",\"members\":null}" },

@@ -236,6 +236,8 @@ static const struct kind {
 	void (*add)(const struct answer *answer);
 } kinds[] = {
 	{ "/v1/chat/completions", true,  add_chat },
+	{ "/v4/chat/completions", true,  add_chat },
+	{ "/chat/completions",    true,  add_chat },
 	{ "/v1/responses",        true,  add_response },
 	{ "/v1/completions",      true,  add_completion },
 	{ "/v1/embeddings",       false, add_embeddings },

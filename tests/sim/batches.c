@@ -6,6 +6,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "tests/sim/blob.h"
+#include "tests/sim/dialects.h"
 #include "tests/sim/reply.h"
 #include "tests/sim/state.h"
 
@@ -15,14 +16,6 @@ enum {
 	MAX_METADATA = 16,
 	MAX_KEY = 64,
 	MAX_VALUE = 512,
-	SHORTEST_LIFETIME_S = 3600,
-	LONGEST_LIFETIME_S = 2592000,
-};
-
-/* The enumeration of createBatch in the official document. */
-static const char *const endpoints[] = {
-	"/v1/responses",   "/v1/chat/completions",   "/v1/embeddings",   "/v1/completions",
-	"/v1/moderations", "/v1/images/generations", "/v1/images/edits", "/v1/videos",
 };
 
 /* clang-format off */
@@ -42,7 +35,7 @@ static const struct {
 };
 
 static const char *const parameters[] = {
-	"input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after",
+	"input_file_id", "endpoint", "completion_window", "metadata", "output_expires_after", NULL,
 };
 /* clang-format on */
 
@@ -139,16 +132,21 @@ static struct json_object *show(struct context *context, const struct batch *bat
 
 /* --- create --- */
 
+static bool is_known(const struct sim_dialect *dialect, const char *name)
+{
+	if (!strcmp(name, "completion_window"))
+		return dialect->windows;
+	if (!strcmp(name, "output_expires_after"))
+		return dialect->has_output_expiry;
+	return sim_dialect_pick(parameters, name) || (dialect->extra && !strcmp(dialect->extra, name));
+}
+
 static bool check_known(struct context *context, struct json_object *body)
 {
 	json_object_object_foreach(body, name, value)
 	{
-		size_t i = 0;
-
 		(void)value;
-		while (i < ARRAY_SIZE(parameters) && strcmp(parameters[i], name))
-			i++;
-		if (i < ARRAY_SIZE(parameters))
+		if (is_known(context->sim->dialect, name))
 			continue;
 		reply_error(context->answer, 400, name, "unknown_parameter",
 			    "Unknown parameter: '%s'.", name);
@@ -159,9 +157,10 @@ static bool check_known(struct context *context, struct json_object *body)
 
 static bool check_required(struct context *context, struct json_object *body)
 {
-	enum { REQUIRED = 3 };
+	enum { REQUIRED = 2 };
+	size_t count = REQUIRED + context->sim->dialect->needs_window;
 
-	for (size_t i = 0; i < REQUIRED; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct json_object *value = json_object_object_get(body, parameters[i]);
 
 		if (json_object_is_type(value, json_type_string))
@@ -179,13 +178,28 @@ static bool check_required(struct context *context, struct json_object *body)
 	return true;
 }
 
+/* A member of the parameter that the dialect has beyond the official ones. */
+static bool check_needed(struct context *context, struct json_object *body)
+{
+	const char *needed = context->sim->dialect->needed;
+	auto_free char *path = xstrdup(needed);
+	char *rest = path;
+
+	for (char *name = needed ? strsep(&rest, ".") : NULL; name && body; name = strsep(&rest, "."))
+		body = json_object_is_type(body, json_type_object) ? json_object_object_get(body, name) : NULL;
+	if (body)
+		return true;
+	reply_error(context->answer, 400, needed, NULL, "%s is required.", needed);
+	return false;
+}
+
 static bool check_enums(struct context *context, struct json_object *body)
 {
 	const char *endpoint = json_object_get_string(json_object_object_get(body, "endpoint"));
 	const char *window =
 		json_object_get_string(json_object_object_get(body, "completion_window"));
 
-	if (!batches_endpoint(endpoint)) {
+	if (!sim_dialect_pick(context->sim->dialect->endpoints, endpoint)) {
 		reply_error(context->answer, 400, "endpoint", "invalid_value",
 			    "Invalid value: '%s'. Supported values are: '/v1/chat/completions', "
 			    "'/v1/completions', '/v1/embeddings', '/v1/responses', and "
@@ -193,7 +207,7 @@ static bool check_enums(struct context *context, struct json_object *body)
 			    endpoint);
 		return false;
 	}
-	if (strcmp(window, "24h")) {
+	if (window && !sim_dialect_pick(context->sim->dialect->windows, window)) {
 		reply_error(context->answer, 400, "completion_window", "invalid_value",
 			    "Invalid value: '%s'. Value must be '24h'.", window);
 		return false;
@@ -256,11 +270,24 @@ static bool check_metadata(struct context *context, struct json_object *metadata
 	return true;
 }
 
+/* A file that is not taken in yet is no input; one that is not there is found to be none by the batch. */
+static bool check_file(struct context *context, struct json_object *body)
+{
+	const char *id = json_object_get_string(json_object_object_get(body, "input_file_id"));
+	const struct file *file = files_find(context->sim, id);
+
+	if (!file || files_are_ready(context->sim, file))
+		return true;
+	reply_error(context->answer, 400, "input_file_id", "invalid_request", "The file is still being processed.");
+	return false;
+}
+
 static bool check_lifetime(struct context *context, struct json_object *expiry,
 			   int64_t *ret_seconds)
 {
 	const char *anchor = json_object_get_string(json_object_object_get(expiry, "anchor"));
 	struct json_object *number = json_object_object_get(expiry, "seconds");
+	const struct sim_dialect *dialect = context->sim->dialect;
 
 	*ret_seconds = json_object_get_int64(number);
 	if (!expiry)
@@ -269,18 +296,18 @@ static bool check_lifetime(struct context *context, struct json_object *expiry,
 		reply_error(context->answer, 400, "output_expires_after.anchor", "invalid_value",
 			    "Invalid value: '%s'. Value must be 'created_at'.",
 			    anchor ? anchor : "");
-	else if (!json_object_is_type(number, json_type_int) || *ret_seconds < SHORTEST_LIFETIME_S)
+	else if (!json_object_is_type(number, json_type_int) || *ret_seconds < dialect->shortest_s)
 		reply_error(context->answer, 400, "output_expires_after.seconds",
 			    "integer_below_min_value",
 			    "Invalid 'output_expires_after.seconds': integer below minimum value. "
-			    "Expected a value >= %d, but got %" PRId64 " instead.",
-			    SHORTEST_LIFETIME_S, *ret_seconds);
-	else if (*ret_seconds > LONGEST_LIFETIME_S)
+			    "Expected a value >= %" PRId64 ", but got %" PRId64 " instead.",
+			    dialect->shortest_s, *ret_seconds);
+	else if (*ret_seconds > dialect->longest_s)
 		reply_error(context->answer, 400, "output_expires_after.seconds",
 			    "integer_above_max_value",
 			    "Invalid 'output_expires_after.seconds': integer above maximum value. "
-			    "Expected a value <= %d, but got %" PRId64 " instead.",
-			    LONGEST_LIFETIME_S, *ret_seconds);
+			    "Expected a value <= %" PRId64 ", but got %" PRId64 " instead.",
+			    dialect->longest_s, *ret_seconds);
 	else
 		return true;
 	return false;
@@ -328,10 +355,10 @@ static void start(struct context *context, struct json_object *body, int64_t lif
 	struct file *file = files_find(sim, file_id);
 
 	batch->endpoint =
-		batches_endpoint(json_object_get_string(json_object_object_get(body, "endpoint")));
+		sim_dialect_pick(sim->dialect->endpoints, json_object_get_string(json_object_object_get(body, "endpoint")));
 	batch->input_file_id = xstrdup(file_id);
 	batch->input_name = file ? xstrdup(file->name) : NULL;
-	batch->input = file && !strcmp(file->purpose, "batch") ? blob_ref(file->blob) : NULL;
+	batch->input = file && !strcmp(file->purpose, sim->dialect->purpose ? sim->dialect->purpose : "batch") ? blob_ref(file->blob) : NULL;
 	batch->metadata = json_object_get(json_object_object_get(body, "metadata"));
 	batch->output_lifetime_s = lifetime_s;
 	batch->created_ms = batch->since_ms[STATUS_VALIDATING] = sim->now_ms;
@@ -362,8 +389,8 @@ void batches_create(struct context *context)
 	if (!json_object_is_type(body, json_type_object))
 		reply_error(context->answer, 400, NULL, NULL,
 			    "We could not parse the JSON body of your request.");
-	else if (check_known(context, body) && check_required(context, body) &&
-		 check_enums(context, body) &&
+	else if (check_known(context, body) && check_required(context, body) && check_needed(context, body) &&
+		 check_enums(context, body) && check_file(context, body) &&
 		 check_metadata(context, json_object_object_get(body, "metadata")) &&
 		 check_lifetime(context, json_object_object_get(body, "output_expires_after"),
 				&lifetime_s))
@@ -400,7 +427,7 @@ void batches_cancel(struct context *context)
 	if (!batch)
 		return;
 	if (batch->status >= STATUS_FAILED && batch->status != STATUS_CANCELLED) {
-		reply_error(context->answer, 409, NULL, NULL,
+		reply_error(context->answer, sim->dialect->cancel_refusal, NULL, NULL,
 			    "Cannot cancel a batch with status '%s'.",
 			    batches_status_name(batch->status));
 		return;
@@ -456,14 +483,6 @@ void batches_list(struct context *context)
 		json_object_array_add(data, show(context, sim->batches[at]));
 	}
 	reply_json(context->answer, 200, sim_list_object(&view, data, has_more));
-}
-
-const char *batches_endpoint(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(endpoints); i++)
-		if (!strcmp(endpoints[i], name))
-			return endpoints[i];
-	return NULL;
 }
 
 const char *batches_status_name(enum status status)

@@ -84,7 +84,7 @@ static void add_script(struct context *context)
 	struct error err = {0};
 
 	if (reset && strcmp(reset, "0"))
-		script_clear(context->sim->script);
+		sim_clear_script(context->sim);
 	if (request->size && script_add(context->sim->script, request->body, request->size, &err)) {
 		reply_error(context->answer, 400, NULL, NULL, "%s", err.text);
 		return;
@@ -120,7 +120,7 @@ static void reset(struct context *context)
 	sim->request_capacity = 0;
 	sim->requests_answered = sim->requests_succeeded = sim->files_created = sim->files_deleted = sim->unauthorized = 0;
 	memset(sim->calls, 0, sizeof(sim->calls));
-	script_clear(sim->script);
+	sim_clear_script(sim);
 	reply_done(context);
 }
 

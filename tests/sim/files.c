@@ -5,6 +5,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "tests/sim/blob.h"
+#include "tests/sim/dialects.h"
 #include "tests/sim/line.h"
 #include "tests/sim/reply.h"
 #include "tests/sim/state.h"
@@ -13,8 +14,6 @@ enum {
 	MAX_FIELD = 4096,
 	DAY_S = 86400,
 	DEFAULT_LIFETIME_S = 30 * DAY_S,
-	SHORTEST_LIFETIME_S = 3600,
-	LONGEST_LIFETIME_S = 30 * DAY_S,
 	LIST_LIMIT = 10000,
 };
 
@@ -24,7 +23,7 @@ enum {
 static const char *const purposes[] = {"batch",  "assistants", "fine-tune",
 				       "vision", "user_data",  "evals"};
 
-static struct json_object *file_object(const struct file *file, int64_t bytes)
+static struct json_object *file_object(const struct file *file, int64_t bytes, bool is_ready)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -38,9 +37,14 @@ static struct json_object *file_object(const struct file *file, int64_t bytes)
 	json_object_object_add(object, "expires_at",
 			       file->expires_ms ? json_object_new_int64(file->expires_ms / 1000)
 						: NULL);
-	json_object_object_add(object, "status", reply_string("processed"));
+	json_object_object_add(object, "status", reply_string(is_ready ? "processed" : "pending"));
 	json_object_object_add(object, "status_details", NULL);
 	return object;
+}
+
+bool files_are_ready(const struct sim *sim, const struct file *file)
+{
+	return sim->now_ms >= file->created_ms + sim->dialect->processing_ms;
 }
 
 static void set_subject(struct subject *subject, const struct sim *sim, const struct file *file)
@@ -55,7 +59,8 @@ static struct json_object *show(struct context *context, const struct file *file
 	struct subject subject = context->subject;
 
 	set_subject(&subject, context->sim, file);
-	return sim_dress(context->sim, &subject, file_object(file, (int64_t)file->blob->size));
+	return sim_dress(context->sim, &subject,
+			 file_object(file, (int64_t)file->blob->size, files_are_ready(context->sim, file)));
 }
 
 static const char *field(const struct sim_form *form, const char *name)
@@ -66,8 +71,11 @@ static const char *field(const struct sim_form *form, const char *name)
 	return NULL;
 }
 
-static const char *find_purpose(const char *name)
+/* Most providers have one purpose alone. */
+static const char *find_purpose(const struct sim *sim, const char *name)
 {
+	if (sim->dialect->purpose)
+		return strcmp(sim->dialect->purpose, name) ? NULL : sim->dialect->purpose;
 	for (size_t i = 0; i < ARRAY_SIZE(purposes); i++)
 		if (!strcmp(purposes[i], name))
 			return purposes[i];
@@ -77,15 +85,11 @@ static const char *find_purpose(const char *name)
 /* The schema allows nothing else, so a client that sends more is wrong. */
 static bool check_names(struct context *context, const struct sim_form *form)
 {
-	static const char *const names[] = {"purpose", "expires_after[anchor]",
-					    "expires_after[seconds]"};
+	const struct sim_dialect *dialect = context->sim->dialect;
+	const char *const names[] = {"purpose", dialect->anchor, dialect->seconds, NULL};
 
 	for (size_t i = 0; i < form->count; i++) {
-		size_t k = 0;
-
-		while (k < ARRAY_SIZE(names) && strcmp(names[k], form->names[i]))
-			k++;
-		if (k < ARRAY_SIZE(names))
+		if (sim_dialect_pick(names, form->names[i]))
 			continue;
 		reply_error(context->answer, 400, form->names[i], "unknown_parameter",
 			    "Unknown parameter: '%s'.", form->names[i]);
@@ -96,8 +100,9 @@ static bool check_names(struct context *context, const struct sim_form *form)
 
 static bool check_expiry(struct context *context, const struct sim_form *form, int64_t *ret_seconds)
 {
-	const char *anchor = field(form, "expires_after[anchor]");
-	const char *seconds = field(form, "expires_after[seconds]");
+	const struct sim_dialect *dialect = context->sim->dialect;
+	const char *anchor = dialect->anchor ? field(form, dialect->anchor) : NULL;
+	const char *seconds = dialect->seconds ? field(form, dialect->seconds) : NULL;
 
 	*ret_seconds = seconds ? strtoll(seconds, NULL, 10) : 0;
 	if (!anchor && !seconds)
@@ -108,11 +113,11 @@ static bool check_expiry(struct context *context, const struct sim_form *form, i
 			    anchor ? anchor : "");
 		return false;
 	}
-	if (*ret_seconds >= SHORTEST_LIFETIME_S && *ret_seconds <= LONGEST_LIFETIME_S)
+	if (*ret_seconds >= dialect->shortest_s && *ret_seconds <= dialect->longest_s)
 		return true;
 	reply_error(context->answer, 400, "expires_after.seconds", "invalid_value",
-		    "Invalid 'expires_after.seconds': expected a value between %d and %d.",
-		    SHORTEST_LIFETIME_S, LONGEST_LIFETIME_S);
+		    "Invalid 'expires_after.seconds': expected a value between %lld and %lld.",
+		    (long long)dialect->shortest_s, (long long)dialect->longest_s);
 	return false;
 }
 
@@ -154,7 +159,7 @@ static bool check_form(struct context *context, const struct sim_form *form, int
 	else if (!purpose)
 		reply_error(answer, 400, "purpose", "missing_required_parameter",
 			    "Missing required parameter: 'purpose'.");
-	else if (!find_purpose(purpose))
+	else if (!find_purpose(context->sim, purpose))
 		reply_error(answer, 400, "purpose", "invalid_value",
 			    "'%s' is not one of ['fine-tune', "
 			    "'assistants', 'batch', 'user_data', 'vision', 'evals'] - 'purpose'",
@@ -176,7 +181,7 @@ void files_upload(struct context *context)
 
 	if (!check_form(context, form, &seconds))
 		return;
-	purpose = find_purpose(field(form, "purpose"));
+	purpose = find_purpose(context->sim, field(form, "purpose"));
 	file = files_add(context->sim, purpose, form->file_name ? form->file_name : "file",
 			 blob_take(&form->file), context->sim->now_ms, seconds);
 	context->sim->files_created++;

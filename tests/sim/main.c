@@ -26,7 +26,7 @@ enum number {
 	NUMBER_COUNT,
 };
 
-enum text { LISTEN_UNIX, PORT_FILE, KEY, SCRIPT, ANSWERS, TEXT_COUNT };
+enum text { LISTEN_UNIX, PORT_FILE, KEY, DIALECT, SCRIPT, ANSWERS, TEXT_COUNT };
 
 static const struct option options[] = {
 	{ "validate-ms",          required_argument, NULL, VALIDATE_MS },
@@ -48,6 +48,7 @@ static const struct option options[] = {
 	{ "listen-unix",          required_argument, NULL, NUMBER_COUNT + LISTEN_UNIX },
 	{ "port-file",            required_argument, NULL, NUMBER_COUNT + PORT_FILE },
 	{ "key",                  required_argument, NULL, NUMBER_COUNT + KEY },
+	{ "dialect",              required_argument, NULL, NUMBER_COUNT + DIALECT },
 	{ "script",               required_argument, NULL, NUMBER_COUNT + SCRIPT },
 	{ "answers",              required_argument, NULL, NUMBER_COUNT + ANSWERS },
 	{ NULL, 0, NULL, 0 },
@@ -103,6 +104,7 @@ static struct sim_config make_config(const struct settings *settings)
 	const int64_t *numbers = settings->numbers;
 
 	return (struct sim_config){
+		.dialect = settings->texts[DIALECT],
 		.key = settings->texts[KEY],
 		.validate_ms = numbers[VALIDATE_MS],
 		.run_ms = numbers[RUN_MS],
@@ -237,6 +239,11 @@ static int run(const struct settings *settings, const struct sim_config *config)
 	int error;
 
 	program.sim = sim_new(config, now_ms, program.loop);
+	if (!program.sim) {
+		(void)error_set(&err, -EINVAL, "there is no dialect %s", config->dialect);
+		loop_free(program.loop);
+		return fail(&err);
+	}
 	error = read_script(program.sim, settings->texts[SCRIPT], &err);
 	if (!error)
 		error = open_sockets(settings, fds, &count, &words, &err);
@@ -262,7 +269,7 @@ int main(int argc, char **argv)
 
 	if (!read_options(argc, argv, &settings)) {
 		(void)fprintf(stderr, "usage: batch-api-sim --listen-unix PATH | --port 0 "
-				      "[--port-file FILE] [--key KEY] [--script FILE] ...\n"
+				      "[--port-file FILE] [--key KEY] [--dialect NAME] [--script FILE] ...\n"
 				      "       batch-api-sim --answers FILE\n");
 		return EXIT_USAGE;
 	}

@@ -3,12 +3,15 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
 #include "tests/sim/blob.h"
+#include "tests/sim/dialects.h"
 #include "tests/sim/reply.h"
 #include "tests/sim/state.h"
 
@@ -67,11 +70,13 @@ static const struct route *find_route(const struct sim_request *request, char *i
 static bool is_authorized(struct context *context)
 {
 	const struct sim_config *config = &context->sim->config;
-	const char *sent = context->request->header("Authorization", context->request->context);
+	const struct sim_dialect *dialect = context->sim->dialect;
+	const char *sent = context->request->header(dialect->auth_header, context->request->context);
+	size_t prefix = strlen(dialect->auth_prefix);
 
 	if (!config->key)
 		return true;
-	if (sent && !strncmp(sent, "Bearer ", 7) && !strcmp(sent + 7, config->key))
+	if (sent && !strncmp(sent, dialect->auth_prefix, prefix) && !strcmp(sent + prefix, config->key))
 		return true;
 	context->sim->unauthorized++;
 	if (sent)
@@ -147,24 +152,55 @@ static void add_request_id(struct sim *sim, struct sim_answer *answer)
 	reply_header(answer, "x-request-id", id);
 }
 
-static void dispatch(struct context *context)
+/* Where a version belongs into the query, none and another one are not found; elsewhere any is. */
+static bool has_version(const struct context *context)
 {
 	const struct sim_request *request = context->request;
-	char id[MAX_ID];
-	const struct route *route = find_route(request, id);
+	const char *wanted = context->sim->dialect->version;
+	const char *given = request->query("api-version", request->context);
 
-	if (!strncmp(request->path, "/sim/", 5) && control_call(context))
+	return wanted ? given && !strcmp(wanted, given) : !given;
+}
+
+/* A list that is said to take no parameters takes none. */
+static bool is_list_refused(struct context *context, enum call call)
+{
+	static const char *const names[] = {"limit", "after", "order", "purpose"};
+	const struct sim_request *request = context->request;
+
+	if ((call != CALL_LIST && call != CALL_FILES) || !context->sim->dialect->has_plain_list)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!request->query(names[i], request->context))
+			continue;
+		reply_error(context->answer, 400, names[i], "unknown_parameter", "Unknown parameter: '%s'.", names[i]);
+		return true;
+	}
+	return false;
+}
+
+static void dispatch(struct context *context)
+{
+	char path[MAX_ID + 64], id[MAX_ID];
+	struct sim_request request = *context->request;
+	const struct route *route;
+
+	if (!strncmp(request.path, "/sim/", 5) && control_call(context))
 		return;
+	request.path = sim_dialect_path(context->sim->dialect, context->request->path, path, sizeof(path));
+	route = request.path ? find_route(&request, id) : NULL;
 	if (route)
 		context->sim->calls[route->call]++;
 	if (!is_authorized(context))
 		return;
-	if (!route) {
+	if (!route || !has_version(context)) {
 		reply_error(context->answer, 404, NULL, "unknown_url",
 			    "Unknown request URL: %s %s. Please check the URL for typos.",
-			    request->method, request->path);
+			    context->request->method, context->request->path);
 		return;
 	}
+	if (is_list_refused(context, route->call))
+		return;
 	context->id = route->after ? id : NULL;
 	run(context, route);
 	context->id = NULL;
@@ -196,7 +232,7 @@ char *sim_make_id(struct sim *sim, enum call call, const char *prefix, size_t si
 {
 	const struct subject subject = {.call = call, .age_ms = -1, .ended_ms = -1, .size = -1};
 	const struct rule *rule = script_next(sim->script, STAGE_ID, &subject, NULL);
-	size_t prefix_size = strlen(prefix);
+	size_t prefix_size = sim->dialect->has_bare_ids ? 0 : strlen(prefix);
 	char *id;
 
 	if (rule) {
@@ -290,8 +326,13 @@ struct json_object *sim_list_object(const struct list_view *view, struct json_ob
 struct sim *sim_new(const struct sim_config *config, int64_t (*now_ms)(void *context),
 		    void *context)
 {
-	struct sim *sim = xcalloc(1, sizeof(*sim));
+	const struct sim_dialect *dialect = sim_dialect_find(config->dialect);
+	struct sim *sim;
 
+	if (!dialect)
+		return NULL;
+	sim = xcalloc(1, sizeof(*sim));
+	sim->dialect = dialect;
 	sim->config = *config;
 	sim->config.key = xstrdup(config->key);
 	if (!sim->config.expire_ms)
@@ -300,7 +341,28 @@ struct sim *sim_new(const struct sim_config *config, int64_t (*now_ms)(void *con
 	sim->context = context;
 	sim->dice = config->seed;
 	sim->script = script_new(config->seed);
+	sim_clear_script(sim);
 	return sim;
+}
+
+void sim_clear_script(struct sim *sim)
+{
+	const char *script = sim->dialect->script;
+	struct error err = {0};
+
+	script_clear(sim->script);
+	if (!script || !script_add(sim->script, script, strlen(script), &err))
+		return;
+	(void)fprintf(stderr, "batch-api-sim: dialect %s: %s\n", sim->dialect->name, err.text);
+	abort();
+}
+
+bool sim_is_upload(const struct sim *sim, const char *method, const char *path)
+{
+	char buffer[MAX_ID];
+
+	path = sim_dialect_path(sim->dialect, path, buffer, sizeof(buffer));
+	return !strcmp(method, "POST") && path && !strcmp(path, "/v1/files");
 }
 
 void sim_free(struct sim *sim)

@@ -7,7 +7,7 @@
  * as any server that was ever seen. It keeps a ledger of all that was ever made and ever
  * answered, by which a test proves that nothing was sent twice.
  *
- * Paths: /v1/files..., /v1/batches..., and for tests
+ * Paths: /v1/files..., /v1/batches..., or what a dialect has in place of /v1; and for tests
  *	POST /sim/script[?reset=1]	adds rules (README.md has the grammar)	GET /sim/script how
  *often each rule fired GET  /sim/ledger		what was made and answered GET
  * /sim/ledger/requests  the same by custom_id
@@ -30,7 +30,8 @@ struct sim;
 
 /* All 0 or NULL: what the document says, with batches that take as long as the waits add up to. */
 struct sim_config {
-	const char *key;      /* asked for as "Authorization: Bearer KEY"; NULL: not asked for */
+	const char *dialect;  /* what it speaks (dialects.c); NULL: the official one */
+	const char *key;      /* asked for as "Authorization: Bearer KEY", or as the dialect wants; NULL: not asked for */
 	int64_t validate_ms;  /* how long a batch is validating, */
 	int64_t run_ms;       /* in_progress, */
 	int64_t finalize_ms;  /* finalizing, */
@@ -46,7 +47,7 @@ struct sim_config {
 
 /*
  * A model that takes its time, in Unix milliseconds, from now_ms. config is copied, and with it
- * the key.
+ * the key. NULL: there is no such dialect.
  */
 struct sim *sim_new(const struct sim_config *config, int64_t (*now_ms)(void *context),
 		    void *context);
@@ -110,6 +111,9 @@ struct sim_answer {
 	int64_t stall_ms; /* ... send nothing for so long */
 	size_t piece;     /* SIM_STREAM: bytes at a time; 0: as many as the connection takes */
 };
+
+/* Whether a call is an upload, whose body is a form. */
+bool sim_is_upload(const struct sim *sim, const char *method, const char *path);
 
 /* Answers one request. The caller releases the answer. */
 void sim_call(struct sim *sim, const struct sim_request *request, struct sim_answer *ret_answer);

@@ -5,6 +5,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "tests/sim/blob.h"
+#include "tests/sim/dialects.h"
 #include "tests/sim/line.h"
 #include "tests/sim/state.h"
 
@@ -190,7 +191,7 @@ static char *keep(struct writing *writing, struct result *result, const char *su
 	struct file *file;
 
 	free(result->rows);
-	if (!result->text.size)
+	if (!result->text.size && !(writing->sim->dialect->has_empty_errors && result == &writing->error))
 		return NULL;
 	name = xasprintf("%s_%s.jsonl", batch->id, suffix);
 	file = files_add(writing->sim, "batch_output", name, blob_take(&result->text), at_ms,

@@ -200,8 +200,7 @@ static void on_headers(struct exchange *exchange, void *context)
 	visit->exchange = exchange;
 	visit->timer = loop_timer_new(visit->serve->loop, on_due, visit);
 	exchange_set_state(exchange, visit);
-	if (!strcmp(exchange_method(exchange), "POST") &&
-	    !strcmp(exchange_path(exchange), "/v1/files"))
+	if (sim_is_upload(visit->serve->sim, exchange_method(exchange), exchange_path(exchange)))
 		visit->is_form = !exchange_expect_form(exchange);
 }
 

@@ -10,6 +10,7 @@
 #include "tests/sim/table.h"
 
 struct json_object;
+struct sim_dialect;
 
 enum status {
 	STATUS_VALIDATING,
@@ -71,6 +72,7 @@ struct request_count {
 
 struct sim {
 	struct sim_config config;
+	const struct sim_dialect *dialect;
 	int64_t (*clock)(void *context);
 	void *context;
 	int64_t ahead_ms; /* how far the clock was pushed */
@@ -117,6 +119,9 @@ char *sim_make_id(struct sim *sim, enum call call, const char *prefix, size_t si
 struct json_object *sim_dress(struct sim *sim, const struct subject *subject,
 			      struct json_object *object);
 
+/* Forgets all rules but those of the dialect. */
+void sim_clear_script(struct sim *sim);
+
 /* Reads a query number between low and high, or answers 400 and is false. */
 bool sim_query_number(struct context *context, const char *name, int64_t otherwise, int64_t low,
 		      int64_t high, int64_t *ret_number);
@@ -142,6 +147,8 @@ struct file *files_add(struct sim *sim, const char *purpose, const char *name, s
 
 /* A file that is there and not deleted, or NULL. */
 struct file *files_find(struct sim *sim, const char *id);
+/* Whether the API has taken it in by now. */
+bool files_are_ready(const struct sim *sim, const struct file *file);
 void files_free(struct sim *sim);
 
 /* --- batches.c --- */
@@ -151,8 +158,6 @@ void batches_list(struct context *context);
 void batches_retrieve(struct context *context);
 void batches_cancel(struct context *context);
 
-/* Whether the API has such an endpoint; its constant name, or NULL. */
-const char *batches_endpoint(const char *name);
 const char *batches_status_name(enum status status);
 void batches_free(struct sim *sim);
 

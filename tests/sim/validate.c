@@ -36,6 +36,8 @@ static const struct demand {
 	size_t offset;
 } demands[] = {
 	{ "/v1/chat/completions", "messages", "Chat Completions", offsetof(struct line, messages) },
+	{ "/v4/chat/completions", "messages", "Chat Completions", offsetof(struct line, messages) },
+	{ "/chat/completions",    "messages", "Chat Completions", offsetof(struct line, messages) },
 	{ "/v1/responses",        "input",    "Responses",        offsetof(struct line, input) },
 	{ "/v1/embeddings",       "input",    "Embeddings",       offsetof(struct line, input) },
 	{ "/v1/moderations",      "input",    "Moderations",      offsetof(struct line, input) },

@@ -27,7 +27,7 @@ struct world {
 	struct sim_answer answer;
 	struct json_object *json;
 	char target[8192];
-	const char *authorization, *range, *if_range;
+	const char *authorization, *api_key, *range, *if_range;
 	char file[4200], batch[4200];
 };
 
@@ -78,6 +78,8 @@ static inline const char *world_header(const char *name, void *context)
 
 	if (!strcmp(name, "Authorization"))
 		return world->authorization;
+	if (!strcmp(name, "api-key"))
+		return world->api_key;
 	if (!strcmp(name, "If-Range"))
 		return world->if_range;
 	return strcmp(name, "Range") ? NULL : world->range;

@@ -16,7 +16,7 @@
 #include "tests/world/loop.h"
 
 static const enum api_call calls[] = { API_UPLOAD, API_CREATE, API_RETRIEVE, API_LIST,
-				       API_CANCEL, API_CONTENT, API_DELETE, API_CONTENT_REST, API_FILES };
+				       API_CANCEL, API_CONTENT, API_DELETE, API_CONTENT_REST, API_FILES, API_FILE };
 
 static bool is_clear_refusal(int status)
 {

@@ -63,6 +63,11 @@ static void every_word_for_a_status_is_known(void)
 		{ "failed", API_STATUS_FAILED, true }, { "FAILED", API_STATUS_FAILED, true },
 		{ "expired", API_STATUS_EXPIRED, true }, { "timeout_exceeded", API_STATUS_EXPIRED, true },
 		{ "cancelled", API_STATUS_CANCELLED, true }, { "canceled", API_STATUS_CANCELLED, true },
+		{ "InProgress", API_STATUS_IN_PROGRESS, false }, { "in-progress", API_STATUS_IN_PROGRESS, false },
+		{ "PROGRESS", API_STATUS_IN_PROGRESS, false }, { "TIMEOUT_EXCEEDED", API_STATUS_EXPIRED, true },
+		{ "CANCELING", API_STATUS_CANCELLING, false }, { "Cancelled", API_STATUS_CANCELLED, true },
+		{ "cancellation_requested", API_STATUS_CANCELLING, false }, { "SUCCESS", API_STATUS_COMPLETED, true },
+		{ "in_progres", API_STATUS_UNKNOWN, false }, { "_", API_STATUS_UNKNOWN, false },
 		{ "meditating", API_STATUS_UNKNOWN, false }, { "complete", API_STATUS_UNKNOWN, false },
 		{ "", API_STATUS_UNKNOWN, false }, { NULL, API_STATUS_UNKNOWN, false },
 	};
@@ -191,6 +196,10 @@ static void ids_and_counts_are_read_in_every_form(void)
 		{ "{\"id\":\"b\",\"x\":{\"deep\":[[[1]]]},\"output_file_id\":\"f\"}", "b", "f", -1 },
 		{ "{\"job\":{\"id\":\"b\",\"output_file_id\":\"f\"}}",             "b", "f", -1 },
 		{ "{\"code\":20000,\"data\":{\"id\":\"b\"},\"status\":true}",      "b", NULL, -1 },
+		{ "{\"id\":\"b\",\"total\":4,\"completed\":3,\"failed\":1}",         "b", NULL, 3 },
+		{ "{\"id\":\"b\",\"completed\":3,\"request_counts\":{\"completed\":2}}", "b", NULL, 2 },
+		{ "{\"id\":\"b\",\"completed\":3,\"request_counts\":{\"completed\":null}}", "b", NULL, 3 },
+		{ "{\"id\":\"b\",\"completed\":true}",                           "b", NULL, -1 },
 		{ "{\"id\":17}",                                                   "17", NULL, -1 },
 		{ " \n{\"id\":\"8f14e45f-ceea-467f\"}\n",                           "8f14e45f-ceea-467f", NULL, -1 },
 	};
@@ -204,6 +213,53 @@ static void ids_and_counts_are_read_in_every_form(void)
 		CHECK_ROW(cases[i].json, batch.completed == cases[i].completed);
 		api_batch_release(&batch);
 	}
+}
+
+static void a_time_of_creation_may_have_another_name(void)
+{
+	struct api_batch batch = parse("{\"id\":\"b\",\"createdAt\":1790705881}");
+	struct api_file file = { 0 };
+	static const char json[] = "{\"code\":20000,\"data\":{\"id\":\"f\",\"createdAt\":\"2026-09-29T18:18:01Z\"}}";
+
+	CU_ASSERT_EQUAL(batch.created_at, 1790705881000);
+	api_batch_release(&batch);
+	CU_ASSERT_EQUAL_FATAL(api_parse_file(json, strlen(json), &file, NULL), 0);
+	CU_ASSERT_EQUAL(file.created_at, 1790705881000);
+	api_file_release(&file);
+}
+
+/* An id of 4 KiB is one; a longer one is none, and what has no id is no batch. */
+static void an_id_may_be_long(void)
+{
+	static const struct { size_t size; bool is_id; } cases[] = { { 1500, true }, { 4096, true }, { 4097, false } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		auto_free char *id = xcalloc(1, cases[i].size + 1);
+		auto_free char *json = NULL;
+		struct api_batch batch = { 0 };
+
+		memset(id, 'x', cases[i].size);
+		json = xasprintf("{\"id\":\"%s\"}", id);
+		CU_ASSERT_EQUAL(api_parse_batch(json, strlen(json), &batch, NULL), cases[i].is_id ? 0 : -EBADMSG);
+		CU_ASSERT_TRUE(is_text(batch.id, cases[i].is_id ? id : NULL));
+		api_batch_release(&batch);
+	}
+}
+
+static void every_word_for_the_state_of_a_file_is_known(void)
+{
+	/* clang-format off */
+	static const struct { const char *word; enum api_file_state state; } cases[] = {
+		{ NULL, API_FILE_READY }, { "processed", API_FILE_READY }, { "Processed", API_FILE_READY },
+		{ "succeeded", API_FILE_READY }, { "active", API_FILE_READY },
+		{ "uploaded", API_FILE_UNDER_WAY }, { "pending", API_FILE_UNDER_WAY }, { "running", API_FILE_UNDER_WAY },
+		{ "validating", API_FILE_UNDER_WAY }, { "meditating", API_FILE_UNDER_WAY }, { "", API_FILE_UNDER_WAY },
+		{ "error", API_FILE_BROKEN }, { "Error", API_FILE_BROKEN }, { "deleted", API_FILE_BROKEN },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+		CHECK_ROW(cases[i].word ? cases[i].word : "NULL", api_file_state_of(cases[i].word) == cases[i].state);
 }
 
 static void metadata_counts_only_where_it_is_echoed(void)
@@ -293,6 +349,8 @@ static void lists_are_read_in_every_form(void)
 		{ "[{\"id\":\"a\"},{\"no\":1},null,17,[]]",         "a", -1, "a" },
 		{ "[]",                                             "", -1, NULL },
 		{ "{\"data\":[],\"has_more\":true}",                "", 1, NULL },
+		{ "{\"code\":20000,\"data\":{\"object\":\"list\",\"data\":[{\"id\":\"a\"}],\"has_more\":false}}", "a", 0, "a" },
+		{ "{\"has_more\":true,\"data\":{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}]}}", "ab", 1, "b" },
 	};
 	static const char *const refused[] = { "", "{}", "{\"data\":null}", "{\"data\":{}}", "\"x\"", "<html>", "[{\"id\":\"a\"}" };
 	/* clang-format on */
@@ -360,7 +418,13 @@ static void refusals_are_read_in_every_form(void)
 		{ "{\"error\":\"m\"}",                                "" /* none */, "m" },
 		{ "{\"error\":\"m\",\"code\":\"c\"}",                 "c", "m" },
 		{ "{\"detail\":\"m\"}",                               "", "m" },
-		{ "{\"detail\":[{\"msg\":\"m\"}]}",                   "", "{\"detail\":[{\"msg\":\"m\"}]}" },
+		{ "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"m\",\"type\":\"missing\"}]}", "", "m" },
+		{ "{\"detail\":[]}",                                  "", "{\"detail\":[]}" },
+		{ "{\"detail\":[7]}",                                 "", "{\"detail\":[7]}" },
+		{ "{\"code\":500,\"msg\":\"m\",\"success\":false}",     "500", "m" },
+		{ "{\"error\":{\"code\":\"1210\",\"message\":\"m\"}}",    "1210", "m" },
+		{ "{\"error_code\":\"c\",\"error_message\":\"m\"}",   "c", "m" },
+		{ "{\"error\":[{\"message\":\"m\"}]}",              "", "m" },
 		{ "{\"message\":\"m\",\"code\":20012,\"data\":null}", "20012", "m" },
 		{ "{\"status\":\"failure\"}",                         "", "{\"status\":\"failure\"}" },
 		{ "\"Unauthorized\"",                                 "", "Unauthorized" },
@@ -396,7 +460,8 @@ static void a_refusal_of_any_size_is_cut(void)
 CHECK_MAIN("api_parse", CHECK(the_documented_batch_is_read), CHECK(every_word_for_a_status_is_known),
 	   CHECK(a_batch_without_a_status_is_not_at_its_end), CHECK(times_are_read_in_every_form),
 	   CHECK(errors_are_read_in_every_form), CHECK(a_long_message_is_cut_and_not_lost),
-	   CHECK(ids_and_counts_are_read_in_every_form), CHECK(metadata_counts_only_where_it_is_echoed),
+	   CHECK(ids_and_counts_are_read_in_every_form), CHECK(a_time_of_creation_may_have_another_name), CHECK(an_id_may_be_long),
+	   CHECK(every_word_for_the_state_of_a_file_is_known), CHECK(metadata_counts_only_where_it_is_echoed),
 	   CHECK(what_is_no_batch_is_refused), CHECK(a_part_of_a_batch_is_refused),
 	   CHECK(files_are_read_in_every_form), CHECK(lists_are_read_in_every_form),
 	   CHECK(lists_of_files_are_read_in_every_form),

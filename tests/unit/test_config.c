@@ -112,6 +112,34 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[daemon]\nsocket = /x\n  /y\n", ":3: neither [section] nor key = value" },
 	{ "[daemon]\nsocket = /x\033[2J\n", ":2: a control character" },
 	{ "[daemon]\nsocket = /x\rlog_level = info\n", ":2: a control character" },
+	{ "[provider a]\ndialect = openia\n",
+	  ":2: [provider a] dialect: there is no \"openia\" (openai, azure, azure-dated, groq, dashscope, kimi, zhipu, siliconflow, "
+	  "novita, deepinfra, doubleword, perplexity, cerebras, nebius, llm-d, aibrix, ogx, litellm)" },
+	{ "[provider a]\nauth_header = a b\n", ":2: [provider a] auth_header: \"a b\" is no name of a header" },
+	{ "[provider a]\nheader = X-Secret s3cret\n", ":2: [provider a] header: no \"Name: value\" of printable ASCII" },
+	{ "[provider a]\nheader = host: h\n", ":2: [provider a] header: Host is not to be set" },
+	{ "[provider a]\nheader=A: 1\nheader=A: 2\nheader=A: 3\nheader=A: 4\nheader=A: 5\nheader=A: 6\nheader=A: 7\nheader=A: 8\nheader=A: 9\n",
+	  ":10: [provider a] header: given more than 8 times" },
+	{ "[provider a]\nquery = version\n", ":2: [provider a] query: \"version\" is no NAME=VALUE (with \"&\" between several), nor none" },
+	{ "[provider a]\nquery = a=1#b\n", ":2: [provider a] query: \"a=1#b\" is no NAME=VALUE (with \"&\" between several), nor none" },
+	{ "[provider a]\nline_url = v4\n", ":2: [provider a] line_url: \"v4\" is no path like /v1, nor none" },
+	{ "[provider a]\nline_url = /v\"4\n", ":2: [provider a] line_url: \"/v\"4\" is no path like /v1, nor none" },
+	{ "[provider a]\nendpoints = embeddings\n",
+	  ":2: [provider a] endpoints: \"embeddings\" is no list of urls like /v1/embeddings, nor any" },
+	{ "[provider a]\nwindows = 7d..24h\n",
+	  ":2: [provider a] windows: \"7d..24h\" is no list of windows (24h 24h..7d), nor any, nor omit" },
+	{ "[provider a]\ncreate_extra = [1]\n", ":2: [provider a] create_extra: no JSON object" },
+	{ "[provider a]\nfile_wait = maybe\n", ":2: [provider a] file_wait: \"maybe\" is neither yes nor no" },
+	{ "[provider a]\nlist_form = two\n", ":2: [provider a] list_form: \"two\" is neither pages nor one" },
+	{ "[provider a]\nupload_expires_form = json\n",
+	  ":2: [provider a] upload_expires_form: \"json\" is neither brackets nor dotted nor none" },
+	{ "[provider a]\nbase_url=http://h\ndialect = perplexity\nupload_expires = 1d\n",
+	  ":1: [provider a]: upload_expires: dialect perplexity takes none (upload_expires_form overrules that)" },
+	{ "[provider a]\nbase_url=http://h\nclient_key = /k\n", ":1: [provider a]: client_key without client_cert" },
+	{ "[provider a]\nbase_url=http://h\nbandwidth = 9\nlow_speed = 10\n",
+	  ":1: [provider a]: bandwidth is less than low_speed: every transfer would count as stalled" },
+	{ "[provider a]\nbase_url=http://h\ndialect = azure\npoll_longest = 59s\n",
+	  ":1: [provider a]: poll_longest (59s) is shorter than poll_first (1m)" },
 	{ "[provider a]\nbase_url=http://h\npoll_first = 2m\n",
 	  ":1: [provider a]: poll_longest (1m) is shorter than poll_first (2m)" },
 	{ "[provider a]\nbase_url=http://h\nretry_longest = 1s\n",
@@ -131,6 +159,44 @@ static void refuses_a_wrong_file_with_its_line_and_key(void)
 		if (strcmp(err.text, wrong_files[i].sentence) != 0)
 			(void)fprintf(stderr, "# got %s\n", err.text);
 	}
+}
+
+/* A section that overrules every column that there is a key for. */
+static void reads_every_key_of_a_dialect(void)
+{
+	static const char text[] = PROVIDER
+		"dialect = zhipu\nauth_header = X-Key\nauth_prefix = Token\nheader = X-A: 1\nheader = X-B: 2; 3\n"
+		"query = a=1&b=2\npurpose = batch-api\nupload_type = text/plain\nline_url = /v9\n"
+		"endpoints = /v1/embeddings /v1/responses\nwindows = 1h 2d..3d\ncreate_extra = {\"a\": [1, {}]}\n"
+		"file_wait = yes\nupload_expires = 1d\nupload_expires_form = dotted\noutput_expires = 2d\n"
+		"list_form = one\nclient_cert = /c.pem\nclient_key = /k.pem\nlow_speed = 1KB\nbandwidth = 2MB\n";
+	auto_with(config_free) struct config *config = NULL;
+	const struct config_provider *provider;
+	const struct dialect *terms;
+	struct error err = {0};
+
+	CU_ASSERT_FATAL(load(text, strlen(text), &config, &err) == 0);
+	provider = &config->providers[0];
+	terms = &provider->terms;
+	CU_ASSERT(provider->upload_expires == 86400000 && provider->output_expires == 172800000);
+	CU_ASSERT(provider->low_speed == 1000 && provider->bandwidth == 2000000);
+	CU_ASSERT_STRING_EQUAL(provider->client_cert, "/c.pem");
+	CU_ASSERT_STRING_EQUAL(provider->client_key, "/k.pem");
+	CU_ASSERT_STRING_EQUAL(terms->name, "zhipu");
+	CU_ASSERT_STRING_EQUAL(terms->auth_header, "X-Key");
+	CU_ASSERT_STRING_EQUAL(terms->auth_prefix, "Token");
+	CU_ASSERT_STRING_EQUAL(terms->query, "a=1&b=2");
+	CU_ASSERT_STRING_EQUAL(terms->purpose, "batch-api");
+	CU_ASSERT_STRING_EQUAL(terms->upload_type, "text/plain");
+	CU_ASSERT_STRING_EQUAL(terms->url_prefix, "/v9");
+	CU_ASSERT_STRING_EQUAL(terms->endpoints, "/v1/embeddings /v1/responses");
+	CU_ASSERT_STRING_EQUAL(terms->windows, "1h 2d..3d");
+	CU_ASSERT_STRING_EQUAL(terms->create_extra, "{\"a\": [1, {}]}");
+	CU_ASSERT(terms->waits_for_file && terms->upload_expiry == DIALECT_EXPIRY_DOTTED);
+	CU_ASSERT(terms->list == DIALECT_LIST_ONE_PAGE && provider->header.count == 2);
+	CU_ASSERT_STRING_EQUAL(provider->header.list[0], "X-A: 1");
+	CU_ASSERT_STRING_EQUAL(provider->header.list[1], "X-B: 2; 3");
+	CU_ASSERT_PTR_NULL(provider->header.list[2]);
 }
 
 static void reads_every_key(void)
@@ -237,6 +303,53 @@ static void takes_the_first_prices_that_fit_a_model(void)
 
 		CHECK_ROW(rows[i].model, model && model->input_price == rows[i].price && !model->output_price);
 	}
+}
+
+/* What a key does not say, the dialect does; a key goes before it. */
+static void a_dialect_decides_what_no_key_does(void)
+{
+	/* clang-format off */
+	static const struct { const char *keys; int64_t poll_first, requests, bytes, inputs; } rows[] = {
+		{ "", 5000, 50000, 200000000, 50000 },
+		{ "dialect = groq\n", 5000, 50000, 100000000, 50000 },
+		{ "dialect = azure\n", 60000, 50000, 200000000, 50000 },
+		{ "dialect = dashscope\nmax_bytes = 1MB\n", 60000, 50000, 1000000, 50000 },
+		{ "max_requests = 7\npoll_first = 1s\ndialect = zhipu\n", 1000, 7, 100000000, 10000 },
+		{ "max_inputs = 60000\ndialect = zhipu\n", 5000, 50000, 100000000, 60000 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *text = xasprintf(PROVIDER "%s", rows[i].keys);
+		auto_with(config_free) struct config *config = NULL;
+		const struct config_provider *provider;
+		struct error err = {0};
+
+		CU_ASSERT_FATAL(load(text, strlen(text), &config, &err) == 0);
+		provider = &config->providers[0];
+		CHECK_ROW(rows[i].keys, provider->poll_first == rows[i].poll_first);
+		CHECK_ROW(rows[i].keys, provider->max_requests == rows[i].requests);
+		CHECK_ROW(rows[i].keys, provider->max_bytes == rows[i].bytes && provider->max_inputs == rows[i].inputs);
+	}
+}
+
+/* The words for nothing, which a key of no value could not say. */
+static void a_key_may_take_away_what_the_dialect_has(void)
+{
+	static const char text[] = PROVIDER "dialect = azure-dated\nquery = none\nauth_prefix = none\nendpoints = any\n"
+					    "line_url = /v1\nfile_wait = off\nupload_expires_form = none\nlist_form = pages\n"
+					    "[provider b]\nbase_url=http://h\nline_url = none\nauth_prefix = none\n";
+	auto_with(config_free) struct config *config = NULL;
+	const struct dialect *a, *b;
+	struct error err = {0};
+
+	CU_ASSERT_FATAL(load(text, strlen(text), &config, &err) == 0);
+	a = &config->providers[0].terms;
+	b = &config->providers[1].terms;
+	CU_ASSERT(!a->query && !a->auth_prefix && !a->endpoints && !a->waits_for_file);
+	CU_ASSERT(a->upload_expiry == DIALECT_EXPIRY_NONE && a->list == DIALECT_LIST_PAGES);
+	CU_ASSERT_STRING_EQUAL(a->url_prefix, "/v1");
+	CU_ASSERT(b->url_prefix && !*b->url_prefix && !b->auth_prefix);
 }
 
 static void limits_the_number_of_models(void)
@@ -469,6 +582,15 @@ static void warns_of_what_is_legal_but_unwise(void)
 		{ "base_url=http://localhost.evil.example\n", "[provider a] base_url is http;" },
 		{ "base_url=http://h\n", "[provider a] base_url is http;" },
 		{ "base_url=https://h\npoll_first=4999ms\n", "[provider a] poll_first is below 5s;" },
+		{ "base_url=https://h\ndialect=azure\n", "" },
+		{ "base_url=https://h\ndialect=azure\npoll_first=59s\n",
+		  "[provider a] poll_first is below 1m; the provider may answer with 429" },
+		{ "base_url=https://h\ndialect=azure\nupload_expires=14d\noutput_expires=30d\n", "" },
+		{ "base_url=https://h\ndialect=azure\nupload_expires=1h\n", "[provider a] upload_expires: dialect azure takes 14d to 30d" },
+		{ "base_url=https://h\ndialect=groq\noutput_expires=14d\n", "[provider a] output_expires: dialect groq is not known to take it" },
+		{ "base_url=https://h\noutput_expires=1d\n", "[provider a] output_expires is below 3d;" },
+		{ "base_url=https://h\ndialect=aibrix\n", "[provider a] create_extra is not set; dialect aibrix" },
+		{ "base_url=https://h\ndialect=aibrix\ncreate_extra={}\n", "" },
 		{ "base_url=https://h\nsettle=59s\n", "[provider a] settle is below 1m;" },
 		{ "base_url=https://h\ntrust_list=on\n", "[provider a] trust_list is on;" },
 		{ "base_url=https://h\n[daemon]\nmax_connections=9\n", "max_connections_per_user is above" },
@@ -511,7 +633,7 @@ static void prints_every_key_so_that_it_can_be_read_back(void)
 		count++;
 	}
 	buffer_add_text(&text, "input_price = 1\n");
-	CU_ASSERT(count == 36);
+	CU_ASSERT(count == 56);
 	CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == 0);
 	(void)unlink(path);
 }
@@ -530,7 +652,8 @@ static void makes_its_folder(void)
 }
 
 CHECK_MAIN("config", CHECK(makes_its_folder), CHECK(refuses_a_wrong_file_with_its_line_and_key),
-	   CHECK(reads_every_key), CHECK(presets_what_the_header_promises),
+	   CHECK(reads_every_key), CHECK(reads_every_key_of_a_dialect), CHECK(presets_what_the_header_promises),
+	   CHECK(a_dialect_decides_what_no_key_does), CHECK(a_key_may_take_away_what_the_dialect_has),
 	   CHECK(names_the_line_that_is_too_long),
 	   CHECK(lets_a_comment_be_of_any_length_and_content), CHECK(refuses_a_zero_byte_anywhere),
 	   CHECK(survives_any_bytes), CHECK(limits_the_number_of_providers),

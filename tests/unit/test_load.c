@@ -81,11 +81,22 @@ static void holds_every_limit_at_once(void)
 
 static void a_limit_of_no_tokens_is_none(void)
 {
-	const struct load_limits own = {10, 1000, 20, 0, 4};
+	const struct load_limits own = {10, 1000, 20, 0, 4, 0};
 	const struct load much = {1, 10, 0, INT64_MAX};
 
 	CU_ASSERT_TRUE(load_has_room(&own, &much, &(struct load){1, 10, 0, 1}));
 	CU_ASSERT_EQUAL(load_excess_of(&own, &much), LOAD_FITS);
+}
+
+/* A url that is another one on the wire counts as what it is there; tokens are estimated from what was given. */
+static void counts_the_bytes_of_another_url(void)
+{
+	struct load_limits own = {10, 100, 20, 0, 4, 7};
+
+	CU_ASSERT_EQUAL(load_of_request(&own, 93, 0).bytes, 100);
+	CU_ASSERT_EQUAL(load_of_request(&own, 93, 0).tokens, 24);
+	own.growth = -3;
+	CU_ASSERT_EQUAL(load_of_request(&own, 93, 0).bytes, 90);
 }
 
 static void names_the_first_limit_that_a_request_is_beyond(void)
@@ -107,4 +118,5 @@ static void names_the_first_limit_that_a_request_is_beyond(void)
 
 CHECK_MAIN("load", CHECK(estimates_tokens_of_each_request_rounded_up), CHECK(adds_all_four),
 	   CHECK(holds_every_limit_at_once), CHECK(a_limit_of_no_tokens_is_none),
+	   CHECK(counts_the_bytes_of_another_url),
 	   CHECK(names_the_first_limit_that_a_request_is_beyond))

@@ -18,7 +18,7 @@ static struct wire *open_wire(struct scene *scene, int64_t requests)
 	const struct shard shard = { .number = SHARD, .requests = requests };
 	struct wire *wire = NULL;
 
-	CU_ASSERT_EQUAL_FATAL(wire_open(scene->vault, &scene->job, &shard, &wire, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(wire_open(scene->vault, &scene->job, &shard, NULL, &wire, NULL), 0);
 	return wire;
 }
 
@@ -64,12 +64,14 @@ static void the_bytes_are_those_of_the_rows(void)
 			struct scene scene;
 			auto_buffer wanted = { 0 };
 			struct wire *wire;
+			int64_t bytes = -1;
 
 			scene_begin(&scene);
 			scene_input(&scene, small);
 			scene_members(&scene, SHARD, (int64_t)cases[i].first, scene.rows, (int64_t)cases[i].step);
 			expect(small, cases[i].first, cases[i].step, &wanted);
 			wire = open_wire(&scene, cases[i].rows);
+			CHECK_ROW(cases[i].name, wire_measure(wire, &bytes) == 0 && bytes == (int64_t)wanted.size);
 			CHECK_ROW(cases[i].name, reads(wire, &wanted, 0, piece));
 			CHECK_ROW(cases[i].name, wire_error(wire)->code == 0);
 			wire_free(wire);
@@ -163,6 +165,61 @@ static void made_lines_can_be_read_from_every_offset(void)
 	}
 }
 
+#define OTHER(id, url, body) "{\"custom_id\":\"" id "\",\"method\":\"POST\",\"url\":\"" url "\",\"body\":" body "}\n"
+
+/* The url that a provider wants stands in every line, wherever the line has its own, and the length is known beforehand. */
+static void another_url_is_put_in_the_place_of_each(void)
+{
+	static const char given[] =
+		"{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\",\"url\":\"/v1/completions\"}}\n"
+		"{\"url\" : \"\\/v1\\/completions\", \"custom_id\":\"b\",\"method\":\"POST\",\"body\":{\"model\":\"m\"}}\r\n"
+		"{\"body\":{\"model\":\"m\"},\"method\":\"POST\",\"custom_id\":\"c\",\"url\":\"/v1/completions\"}";
+	static const char bodies[] = "{\"model\":\"m\"}\n{\"a\":1}";
+	/* clang-format off */
+	static const struct { const char *name; bool is_wrapped, has_line_ids; const char *url, *input; int64_t rows; const char *wanted; } cases[] = {
+		{ "longer", false, false, "/a/longer/one", given, 3,
+		  OTHER("a", "/a/longer/one", "{\"model\":\"m\",\"url\":\"/v1/completions\"}")
+		  "{\"url\" : \"/a/longer/one\", \"custom_id\":\"b\",\"method\":\"POST\",\"body\":{\"model\":\"m\"}}\n"
+		  "{\"body\":{\"model\":\"m\"},\"method\":\"POST\",\"custom_id\":\"c\",\"url\":\"/a/longer/one\"}\n" },
+		{ "shorter, and ids are made", false, true, "/c", given, 3,
+		  OTHER("line-1", "/c", "{\"model\":\"m\",\"url\":\"/v1/completions\"}")
+		  "{\"url\" : \"/c\", \"custom_id\":\"line-2\",\"method\":\"POST\",\"body\":{\"model\":\"m\"}}\n"
+		  "{\"body\":{\"model\":\"m\"},\"method\":\"POST\",\"custom_id\":\"line-3\",\"url\":\"/c\"}\n" },
+		{ "around a body", true, true, "/v4/completions", bodies, 2,
+		  OTHER("line-1", "/v4/completions", "{\"model\":\"m\"}") OTHER("line-2", "/v4/completions", "{\"model\":\"own\",\"a\":1}") },
+		{ "around a body, shorter", true, true, "/c", bodies, 2,
+		  OTHER("line-1", "/c", "{\"model\":\"m\"}") OTHER("line-2", "/c", "{\"model\":\"own\",\"a\":1}") },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct shard shard = { .number = SHARD, .requests = cases[i].rows };
+		auto_buffer wanted = { 0 };
+		struct scene scene;
+		struct wire *wire = NULL;
+		int64_t bytes = -1;
+
+		scene_begin(&scene);
+		scene.job.is_wrapped = cases[i].is_wrapped;
+		scene.job.has_line_ids = cases[i].has_line_ids;
+		scene.job.endpoint = (char *)(uintptr_t) "/v1/completions";
+		scene.job.model = (char *)(uintptr_t) "own";
+		take_in(&scene, cases[i].input);
+		scene_members(&scene, SHARD, 0, cases[i].rows, 1);
+		buffer_add_text(&wanted, cases[i].wanted);
+		CU_ASSERT_EQUAL_FATAL(wire_open(scene.vault, &scene.job, &shard, cases[i].url, &wire, NULL), 0);
+		CHECK_ROW(cases[i].name, wire_measure(wire, &bytes) == 0 && bytes == (int64_t)wanted.size);
+		CHECK_ROW(cases[i].name, reads(wire, &wanted, 0, 1000));
+		for (size_t offset = 0; offset <= wanted.size; offset++) {
+			CU_ASSERT_EQUAL(wire_seek(wire, (int64_t)offset), 0);
+			CHECK_ROW(cases[i].name, reads(wire, &wanted, offset, 1 + offset % 50));
+		}
+		CU_ASSERT_TRUE(wire_seek(wire, (int64_t)wanted.size + 1) < 0);
+		wire_free(wire);
+		scene_end(&scene);
+	}
+}
+
 /* The length of the whole was announced; a row that would break it is not begun. */
 static void a_row_of_another_length_is_not_sent(void)
 {
@@ -236,6 +293,7 @@ static void damage_is_not_sent(void)
 		CHECK_ROW(cases[i].record, got == -EUCLEAN);
 		CHECK_ROW(cases[i].record, wire_error(wire)->code == -EUCLEAN && *wire_error(wire)->text);
 		CHECK_ROW(cases[i].record, wire_seek(wire, (int64_t)strlen(small) - 1) == -EUCLEAN);
+		CHECK_ROW(cases[i].record, wire_measure(wire, &got) == -EUCLEAN);
 		wire_free(wire);
 		scene_end(&scene);
 	}
@@ -251,14 +309,14 @@ static void a_shard_of_another_size_is_refused(void)
 	scene_input(&scene, small);
 	scene_members(&scene, SHARD, 0, scene.rows, 1);
 	CU_ASSERT_EQUAL(wire_open(scene.vault, &scene.job, &(struct shard){ .number = SHARD, .requests = 4 },
-				  &wire, &err), -EUCLEAN);
+				  NULL, &wire, &err), -EUCLEAN);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "shard-1.rows"));
 	CU_ASSERT_EQUAL(wire_open(scene.vault, &scene.job, &(struct shard){ .number = 2, .requests = 5 },
-				  &wire, &err), -ENOENT);
+				  NULL, &wire, &err), -ENOENT);
 	CU_ASSERT_PTR_NULL(wire);
 	scene_end(&scene);
 }
 
 CHECK_MAIN("wire", CHECK(the_bytes_are_those_of_the_rows), CHECK(it_can_be_read_from_every_offset),
 	   CHECK(made_lines_can_be_read_from_every_offset),
-	   CHECK(a_row_of_another_length_is_not_sent), CHECK(large_rows_come_whole), CHECK(damage_is_not_sent), CHECK(a_shard_of_another_size_is_refused))
+	   CHECK(another_url_is_put_in_the_place_of_each), CHECK(a_row_of_another_length_is_not_sent), CHECK(large_rows_come_whole), CHECK(damage_is_not_sent), CHECK(a_shard_of_another_size_is_refused))

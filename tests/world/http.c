@@ -18,7 +18,7 @@
 #define MAX_BODY_BYTES (1024 * 1024)
 #define STALL_MS 60000
 #define MAX_PIECE 16384
-#define MAX_QUERY 4
+#define MAX_QUERY 6
 /* A gzip member of stored blocks: 10 bytes before them, 8 behind. */
 #define GZIP_HEAD 10
 #define BLOCK_HEAD 5
