@@ -28,6 +28,7 @@
 #include "daemon/io/spool.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
+#include "daemon/work/expired.h"
 #include "daemon/work/pipeline.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/scheduler.h"
@@ -54,6 +55,7 @@ struct daemon {
 	struct pipeline *pipeline;
 	struct scheduler *scheduler;
 	struct strays *strays;
+	struct expired *expired;
 	struct door *door;
 	struct server *server;
 	struct loop_timer *watchdog;
@@ -326,6 +328,7 @@ static int start(struct daemon *daemon)
 		return give_up(r == -EADDRINUSE ? EXIT_TEMPFAIL : EXIT_UNAVAILABLE, &err);
 	daemon->scheduler = scheduler_new(daemon->loop, daemon->store, daemon->providers, daemon->pipeline);
 	daemon->strays = strays_new(daemon->loop, daemon->store, daemon->pipeline, daemon->providers);
+	daemon->expired = expired_new(daemon->loop, daemon->store, daemon->vault);
 	watch_signals(daemon);
 	return 0;
 }
@@ -341,6 +344,7 @@ static void stop(struct daemon *daemon)
 	loop_timer_free(daemon->watchdog);
 	loop_timer_free(daemon->last_call);
 	loop_timer_free(daemon->next_turn);
+	expired_free(daemon->expired);
 	strays_free(daemon->strays);
 	scheduler_free(daemon->scheduler);
 	door_free(daemon->door);

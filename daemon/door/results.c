@@ -136,6 +136,19 @@ static bool is_nothing(const struct job *job, enum merge_selection selection)
 	       (selection == MERGE_ERRORS && job->counts.ok == job->counts.total);
 }
 
+/* Of requests without a line of the provider's the input alone tells the custom_id. */
+static bool is_input_missed(struct visit *visit, const struct job *job)
+{
+	auto_store_file input = { 0 };
+
+	if (job->counts.ok == job->counts.total ||
+	    store_file_get(visit->door->parts.store, job->input_file, &input) || !input.is_empty)
+		return false;
+	visit_error(visit, 410, NULL, NULL,
+		    "The input of job %" PRId64 " has expired, and is gone; its results are in its two files alone.", job->id);
+	return true;
+}
+
 static void stream_results(struct visit *visit, const struct job *job, const struct wish *wish)
 {
 	const struct merge_plan plan = {
@@ -148,7 +161,7 @@ static void stream_results(struct visit *visit, const struct job *job, const str
 	struct error err = { 0 };
 	int r;
 
-	if (is_deadly(visit, job) || !may_stream(visit))
+	if (is_input_missed(visit, job) || is_deadly(visit, job) || !may_stream(visit))
 		return;
 	results = xcalloc(1, sizeof(*results));
 	results->door = door;

@@ -84,6 +84,14 @@ static const char *find_nothing(const struct job *job, enum shard_word word)
 	return NULL;
 }
 
+/* Whether its requests are gone: its input's time was over, and nothing needed it. */
+static bool is_input_gone(struct visit *visit, const struct job *job)
+{
+	auto_store_file input = { 0 };
+
+	return !store_file_get(visit->door->parts.store, job->input_file, &input) && input.is_empty;
+}
+
 /* The strings are still the old job's. */
 static void begin_again(struct visit *visit, const struct job *old, const uint8_t *digest)
 {
@@ -130,6 +138,8 @@ void batches_retry(struct visit *visit)
 		return;
 	}
 	why = find_nothing(&job, word);
+	if (!why && is_input_gone(visit, &job))
+		why = "its input has expired, and is gone; submit its requests again";
 	if (why)
 		refuse(visit, &job, why);
 	else

@@ -28,6 +28,14 @@ struct config_headers {
 	size_t count;
 };
 
+/* What is deleted at a provider when nobody needs it any more; each with what stands before it. */
+enum config_delete {
+	CONFIG_DELETE_NEVER,
+	CONFIG_DELETE_STRAYS, /* files that no batch was made of */
+	CONFIG_DELETE_INPUTS, /* of batches that have ended, their answers being here */
+	CONFIG_DELETE_ALL,    /* and their result files */
+};
+
 /* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
 struct config_provider {
 	char *name;
@@ -77,6 +85,9 @@ struct config_provider {
 	int64_t batch_discount; /* 50%: of the prices in [model NAME], in parts of 10,000 */
 	int64_t max_transfers; /* 4: uploads and downloads at once */
 	bool trust_list;       /* no */
+	enum config_delete delete; /* inputs */
+	int64_t delete_results_after; /* 1d: how long they are left there, with delete = all */
+	int64_t sweep_files;   /* 1d: how often its list of files is read for inputs that were missed; 0: never */
 };
 
 /* A [model NAME] section: what a model costs, in millionths of the currency for a million tokens; 0: not known. */

@@ -165,6 +165,25 @@ static int set_switch(const struct config_key *key, const char *value, void *mem
 	return error_set(err, -EINVAL, "\"%s\" is neither yes nor no", value);
 }
 
+static int set_delete(const struct config_key *key, const char *value, void *member,
+		      struct error *err)
+{
+	static const char *const words[] = {
+		[CONFIG_DELETE_NEVER] = "never",
+		[CONFIG_DELETE_STRAYS] = "strays",
+		[CONFIG_DELETE_INPUTS] = "inputs",
+		[CONFIG_DELETE_ALL] = "all",
+	};
+
+	(void)key;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(value, words[i]) == 0) {
+			*(enum config_delete *)member = (enum config_delete)i;
+			return 0;
+		}
+	return error_set(err, -EINVAL, "\"%s\" is none of never, strays, inputs, all", value);
+}
+
 static int set_text(const struct config_key *key, const char *value, void *member,
 		    struct error *err)
 {
@@ -318,6 +337,9 @@ static const struct config_key keys[] = {
 	{ PROVIDER(batch_discount),	set_percent,	"50%",				NULL, 0, 10000 },
 	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
 	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
+	{ PROVIDER(delete),		set_delete,	"inputs",			NULL, 0, 0 },
+	{ PROVIDER(delete_results_after), set_amount,	"1d",		&duration, 0,	365 * DAY },
+	{ PROVIDER(sweep_files),	set_amount,	"1d",		&duration, 0,	365 * DAY },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };
@@ -376,7 +398,7 @@ enum possession { NOTHING, TEXT, LIST };
 static enum possession possession_of(const struct config_key *key)
 {
 	static int (*const numbers[])(const struct config_key *, const char *, void *, struct error *) = {
-		set_amount, set_percent, set_price, set_switch, config_set_file_wait, config_set_expiry_form,
+		set_amount, set_percent, set_price, set_switch, set_delete, config_set_file_wait, config_set_expiry_form,
 		config_set_list_form,
 	};
 

@@ -87,6 +87,8 @@ int store_group_list(struct store *store, int64_t job,
 int64_t store_shard_add(struct store *store, const struct shard *shard);
 void store_shard_save(struct store *store, const struct shard *shard);
 int store_shard_get(struct store *store, int64_t shard, struct shard *ret_shard);
+/* The number of the shard that drew a marker. -ENOENT, or -EIO. */
+int store_shard_marked(struct store *store, const char *marker, int64_t *ret_shard);
 /* Shards of a job by number, after number, at most limit. */
 int store_shard_list(struct store *store, int64_t job, int64_t after, size_t limit,
 		     void (*visit)(const struct shard *shard, void *context), void *context);
@@ -228,6 +230,7 @@ struct store_file {
 	int64_t created_at;
 	int64_t expires_at; /* 0: never */
 	bool is_deleted;    /* hidden; its bytes live until no job needs them */
+	bool is_empty;	    /* its bytes are gone; it stands here because a job that ended names it as its input */
 	uint64_t digest;    /* hash_digest of its bytes; 0: not known */
 };
 void store_file_release(struct store_file *file);
@@ -237,6 +240,11 @@ int64_t store_file_add(struct store *store, const struct store_file *file);
 int store_file_get(struct store *store, int64_t file, struct store_file *ret_file);
 /* Hides a file. */
 void store_file_delete(struct store *store, int64_t file);
+/* Hides a file for good, and forgets the bytes that the store has of it: it stands for a name alone. */
+void store_file_empty(struct store *store, int64_t file);
+/* Calls visit for files that had expired at now, that have bytes, and that are the input of no job that goes on; at most limit. */
+int store_file_expired(struct store *store, int64_t now, size_t limit,
+		       void (*visit)(const struct store_file *file, void *context), void *context);
 /* Forgets a file, with the bytes that the store has of it. */
 void store_file_remove(struct store *store, int64_t file);
 /* Whether it is the input of a job; then its bytes must stay. */
@@ -315,6 +323,12 @@ int64_t store_death_total(struct store *store);
 void store_death_forget(struct store *store, int64_t job, int64_t shard);
 
 /* --- strays: files that a provider may have and nobody needs --- */
+/* Numbers are on disk. */
+enum store_stray_kind {
+	STRAY_UNUSED = 0, /* no batch was made of it: of an upload whose answer was lost, or that was done again */
+	STRAY_INPUT = 1,  /* of a shard that has ended */
+	STRAY_RESULT = 2, /* of a shard whose answers are here */
+};
 struct store_stray {
 	int64_t id;
 	char *provider;
@@ -325,6 +339,7 @@ struct store_stray {
 	int64_t sent_at; /* no file of it is older */
 	int64_t due_at;
 	int64_t tries;
+	enum store_stray_kind kind;
 	bool is_early; /* told by store_stray_due: the shard has not ended, and may yet use it */
 };
 void store_stray_release(struct store_stray *stray);
@@ -346,6 +361,14 @@ int store_stray_due(struct store *store, const char *provider, bool is_named, in
 int store_stray_next_due(struct store *store, int64_t now, int64_t *ret_at);
 /* Whether a shard that was not dropped names the file as its own: true or false, or a negative errno. */
 int store_stray_is_used(struct store *store, const char *file_id);
+
+/*
+ * Whether a shard may yet go under the file, or fetch it: one that has not ended, or that was cancelled while it could not be told whether
+ * it has a batch. Of whatever provider, for two sections may be one account. true or false, or a negative errno.
+ */
+int store_stray_is_needed(struct store *store, const char *file_id);
+/* Whether a file of a provider is a stray already: true or false, or a negative errno. */
+int store_stray_is_known(struct store *store, const char *provider, const char *file_id);
 
 /* --- what was learned of providers --- */
 /* Whether a provider's list ever failed to show a live batch of ours. */

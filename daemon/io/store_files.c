@@ -3,8 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/io/store.h"
 #include "daemon/io/store_sql.h"
+
+/* is_deleted of a file whose bytes are gone. */
+#define FILE_IS_EMPTY 2
 
 static void read_file(sqlite3_stmt *statement, struct store_file *file)
 {
@@ -17,6 +21,7 @@ static void read_file(sqlite3_stmt *statement, struct store_file *file)
 		.created_at = sqlite3_column_int64(statement, 5),
 		.expires_at = sqlite3_column_int64(statement, 6),
 		.is_deleted = sqlite3_column_int(statement, 7) != 0,
+		.is_empty = sqlite3_column_int(statement, 7) == FILE_IS_EMPTY,
 		.digest = (uint64_t)sqlite3_column_int64(statement, 8),
 	};
 }
@@ -79,6 +84,39 @@ void store_file_remove(struct store *store, int64_t file)
 		return;
 	(void)sqlite3_bind_int64(statement, 1, file);
 	store_sql_run(store, statement);
+}
+
+void store_file_empty(struct store *store, int64_t file)
+{
+	static const enum sql changes[] = { SQL_FILE_EMPTY, SQL_FILE_DROP };
+
+	for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
+		sqlite3_stmt *statement = store_sql_write(store, changes[i]);
+
+		if (!statement)
+			return;
+		(void)sqlite3_bind_int64(statement, 1, file);
+		store_sql_run(store, statement);
+	}
+}
+
+int store_file_expired(struct store *store, int64_t now, size_t limit,
+		       void (*visit)(const struct store_file *file, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_FILE_EXPIRED);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, now);
+	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
+	while ((r = store_sql_step(store, statement)) == 1) {
+		auto_store_file file = { 0 };
+
+		read_file(statement, &file);
+		visit(&file, context);
+	}
+	return r;
 }
 
 bool store_file_is_needed(struct store *store, int64_t file)

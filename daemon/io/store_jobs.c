@@ -580,7 +580,8 @@ int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
 
 void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
 {
-	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_ABSENT_ANEW };
+	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
+					    SQL_ABSENT_ANEW };
 
 	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {
 		sqlite3_stmt *statement = store_sql_write(store, updates[i]);
@@ -588,7 +589,7 @@ void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
 		if (!statement)
 			return;
 		(void)sqlite3_bind_int64(statement, 1, now);
-		if (updates[i] != SQL_ABSENT_ANEW)
+		if (updates[i] != SQL_ABSENT_ANEW && updates[i] != SQL_PULL_RESULTS)
 			(void)sqlite3_bind_int64(statement, 2, beyond);
 		store_sql_run(store, statement);
 	}

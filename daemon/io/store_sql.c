@@ -31,7 +31,7 @@
 /* What a shard has of its job beside its own columns. */
 #define SHARD_OF_JOB "(SELECT uid FROM job WHERE job.id = ?2), (SELECT priority FROM job WHERE job.id = ?2)"
 #define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted, digest"
-#define STRAY_COLUMNS "provider, shard, name, file_id, bytes, sent_at, due_at, tries"
+#define STRAY_COLUMNS "provider, shard, name, file_id, bytes, sent_at, due_at, tries, kind"
 #define FILE_LIST_WHERE                                                                            \
 	"WHERE is_deleted = 0 AND (?2 IS NULL OR purpose = ?2) AND (expires_at = 0 OR expires_at > ?4) "
 
@@ -86,6 +86,7 @@ static const char *const statements[SQL_COUNT] = {
 			   "VALUES (" SHARD_VALUES ", " SHARD_OF_JOB ")",
 	[SQL_SHARD_SAVE] = "UPDATE shard SET (" SHARD_COLUMNS ") = (" SHARD_VALUES ") WHERE id = ?1",
 	[SQL_SHARD_GET]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE id = ?1",
+	[SQL_SHARD_MARKED] = "SELECT id FROM shard WHERE marker = ?1",
 	[SQL_SHARD_LIST] = "SELECT id, " SHARD_COLUMNS " FROM shard "
 			   "WHERE job = ?1 AND number > ?2 ORDER BY number LIMIT ?3",
 	[SQL_SHARD_COUNT] = "SELECT count(*), count(*) FILTER (WHERE state NOT IN " SHARD_ENDED_STATES ") "
@@ -131,7 +132,9 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2 WHERE id = ?1",
 	[SQL_PULL_JOBS]   = "UPDATE job SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
 	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
-	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2",
+	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2 AND kind <> 2",
+	/* Results are kept for a while: it begins anew where it began in what is now to come. */
+	[SQL_PULL_RESULTS] = "UPDATE stray SET due_at = ?1 + due_at - sent_at, sent_at = ?1 WHERE kind = 2 AND sent_at > ?1",
 	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE state IN (0, 1) AND absent_at > 0",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0 "
@@ -154,7 +157,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_FILE_ADD]    = "INSERT INTO file (uid, purpose, name, bytes, created_at, expires_at, is_deleted, digest) "
 			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
 	[SQL_FILE_GET]    = "SELECT " FILE_COLUMNS " FROM file WHERE id = ?1",
-	[SQL_FILE_DELETE] = "UPDATE file SET is_deleted = 1 WHERE id = ?1",
+	[SQL_FILE_DELETE] = "UPDATE file SET is_deleted = max(is_deleted, 1) WHERE id = ?1",
 	[SQL_FILE_LIST_UP]       = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
 				   "AND uid = ?1 AND id > ?3 ORDER BY id LIMIT ?5",
 	[SQL_FILE_LIST_UP_ALL]   = "SELECT " FILE_COLUMNS " FROM file " FILE_LIST_WHERE
@@ -166,6 +169,11 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_FILE_WALK]          = "SELECT " FILE_COLUMNS ", ifnull((SELECT length(bytes) FROM file_bytes "
 				   "WHERE file_bytes.file = file.id), -1) FROM file WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[SQL_FILE_REMOVE]        = "DELETE FROM file WHERE id = ?1",
+	[SQL_FILE_EXPIRED]       = "SELECT " FILE_COLUMNS " FROM file WHERE is_deleted < 2 AND expires_at > 0 AND expires_at <= ?1 "
+				   "AND NOT EXISTS (SELECT 1 FROM job WHERE input_file = file.id AND state IN " JOB_OPEN_STATES ") "
+				   "ORDER BY expires_at LIMIT ?2",
+	[SQL_FILE_EMPTY]         = "UPDATE file SET is_deleted = 2 WHERE id = ?1",
+	[SQL_FILE_DROP]          = "DELETE FROM file_bytes WHERE file = ?1",
 	[SQL_FILE_NEEDED]        = "SELECT 1 FROM job WHERE input_file = ?1 LIMIT 1",
 	[SQL_FILE_PUT]    = "INSERT INTO file_bytes (file, bytes) VALUES (?1, ?2)",
 	[SQL_FILE_BYTES]  = "SELECT bytes FROM file_bytes WHERE file = ?1",
@@ -219,7 +227,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_DEATH_TOTAL]  = "SELECT count(*) FROM death",
 	[SQL_DEATH_FORGET] = "DELETE FROM death WHERE job = ?1 AND (?2 < 0 OR shard = ?2)",
 
-	[SQL_STRAY_ADD]    = "INSERT INTO stray (" STRAY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	[SQL_STRAY_ADD]    = "INSERT INTO stray (" STRAY_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 	[SQL_STRAY_SAVE]   = "UPDATE stray SET due_at = ?2, tries = ?3 WHERE id = ?1",
 	[SQL_STRAY_REMOVE] = "DELETE FROM stray WHERE id = ?1",
 	[SQL_STRAY_NAMED]  = "SELECT 1 FROM stray WHERE shard = ?1 AND file_id IS NULL",
@@ -230,6 +238,12 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_STRAY_NEXT_DUE] = "SELECT min(due_at) FROM stray WHERE due_at > ?1",
 	/* A shard that was dropped needs none: its rows, and its file where that is used further, are another's. */
 	[SQL_STRAY_USED]   = "SELECT 1 FROM shard WHERE provider_file = ?1 AND state <> 7 LIMIT 1",
+	/* Nor does one that has ended, unless a batch of its file may yet run there: it was cancelled while that could not be told. */
+	[SQL_STRAY_NEEDED] = "SELECT 1 FROM shard WHERE provider_file = ?1 "
+			     "AND (state NOT IN " SHARD_ENDED_STATES " OR (state = 8 AND intended_at > 0)) "
+			     "UNION ALL SELECT 1 FROM shard WHERE state IN (3, 4) AND (remote_output = ?1 OR remote_error = ?1) "
+			     "LIMIT 1",
+	[SQL_STRAY_KNOWN]  = "SELECT 1 FROM stray WHERE file_id = ?2 AND provider = ?1 LIMIT 1",
 };
 
 static const char *const migrations[] = {
@@ -391,6 +405,11 @@ static const char *const migrations[] = {
 	"CREATE TABLE spending ("
 	"  uid INTEGER NOT NULL, day INTEGER NOT NULL, tokens INTEGER NOT NULL, cost INTEGER NOT NULL,"
 	"  PRIMARY KEY (uid, day)) STRICT, WITHOUT ROWID;"
+	/* Files that a batch was made of are deleted there too, once its answers are here: kind tells why a stray is one. */
+	"ALTER TABLE stray ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+	"CREATE INDEX stray_file ON stray (file_id) WHERE file_id IS NOT NULL;"
+	"CREATE INDEX shard_results ON shard (state) WHERE state IN (3, 4);"
+	"CREATE INDEX file_expiry ON file (expires_at) WHERE is_deleted < 2 AND expires_at > 0;"
 	"CREATE INDEX job_deadline ON job (deadline_at) WHERE deadline_at > 0 AND state IN (0, 1, 2);",
 };
 /* clang-format on */

@@ -13,6 +13,7 @@ static const struct store_field fields[] = {
 	{ offsetof(struct store_stray, name), STORE_TEXT },	  { offsetof(struct store_stray, file_id), STORE_TEXT },
 	{ offsetof(struct store_stray, bytes), STORE_INTEGER },	  { offsetof(struct store_stray, sent_at), STORE_INTEGER },
 	{ offsetof(struct store_stray, due_at), STORE_INTEGER }, { offsetof(struct store_stray, tries), STORE_INTEGER },
+	{ offsetof(struct store_stray, kind), STORE_ENUM },
 };
 
 /* Whether a bound statement gives a row: true or false, or a negative errno. */
@@ -110,6 +111,22 @@ int store_stray_due(struct store *store, const char *provider, bool is_named, in
 	return r;
 }
 
+int store_shard_marked(struct store *store, const char *marker, int64_t *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_MARKED);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, marker);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	*ret_shard = sqlite3_column_int64(statement, 0);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
 int store_stray_next_due(struct store *store, int64_t now, int64_t *ret_at)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_STRAY_NEXT_DUE);
@@ -133,5 +150,26 @@ int store_stray_is_used(struct store *store, const char *file_id)
 	if (!statement)
 		return -EIO;
 	store_sql_bind_text(statement, 1, file_id);
+	return has_row(store, statement);
+}
+
+int store_stray_is_needed(struct store *store, const char *file_id)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_STRAY_NEEDED);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, file_id);
+	return has_row(store, statement);
+}
+
+int store_stray_is_known(struct store *store, const char *provider, const char *file_id)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_STRAY_KNOWN);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	store_sql_bind_text(statement, 2, file_id);
 	return has_row(store, statement);
 }

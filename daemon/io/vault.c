@@ -133,15 +133,24 @@ struct sweep {
 	int64_t count;
 };
 
+/* What cannot be read is not thrown away. */
+static bool has_row(struct vault *vault, int64_t number, bool is_job)
+{
+	auto_store_file file = { 0 };
+	auto_job job = { 0 };
+
+	if (is_job)
+		return store_job_get(vault->store, number, &job) != -ENOENT;
+	return store_file_get(vault->store, number, &file) != -ENOENT && !file.is_empty;
+}
+
 static void sweep_one(int64_t number, int is_job, void *context)
 {
 	struct sweep *sweep = context;
 	struct vault *vault = sweep->vault;
 	auto_free char *place = spool_file_place(number);
-	auto_store_file file = { 0 };
-	auto_job job = { 0 };
 
-	if ((is_job ? store_job_get(vault->store, number, &job) : store_file_get(vault->store, number, &file)) != -ENOENT)
+	if (has_row(vault, number, is_job))
 		return;
 	sweep->count++;
 	if (is_job)
@@ -425,6 +434,15 @@ void vault_delete_file(struct vault *vault, int64_t file)
 	if (store_file_is_needed(vault->store, file))
 		return;
 	store_file_remove(vault->store, file);
+	remove_later(vault, file, false);
+}
+
+void vault_empty_file(struct vault *vault, int64_t file)
+{
+	if (store_file_is_needed(vault->store, file))
+		store_file_empty(vault->store, file);
+	else
+		store_file_remove(vault->store, file);
 	remove_later(vault, file, false);
 }
 

@@ -91,6 +91,12 @@ int vault_sweep(struct vault *vault, struct error *err);
  */
 void vault_delete_file(struct vault *vault, int64_t file);
 
+/*
+ * The bytes of a file whose time is over go, after the commit. Where a job names it as its input, it stays as a name without
+ * bytes (store_file.is_empty).
+ */
+void vault_empty_file(struct vault *vault, int64_t file);
+
 /* Removes a job's records and downloads, in the store and in the spool. */
 void vault_remove_job(struct vault *vault, int64_t job);
 

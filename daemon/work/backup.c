@@ -95,7 +95,7 @@ static void check_file(const struct store_file *file, int64_t kept, void *contex
 
 	backup->check.is_found = true;
 	backup->check.file = file->id;
-	if (kept < 0 && !is_there(backup, place))
+	if (kept < 0 && !file->is_empty && !is_there(backup, place))
 		note_missing(backup, take(place));
 }
 
@@ -125,7 +125,7 @@ static void list_file(const struct store_file *file, int64_t kept, void *context
 
 	backup->walk.is_found = true;
 	backup->walk.file = file->id;
-	if (kept < 0)
+	if (kept < 0 && !file->is_empty)
 		add_place(&backup->walk, spool_file_place(file->id));
 }
 

@@ -7,6 +7,7 @@
 #include "daemon/io/loop.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
+#include "daemon/work/orphans.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/strays.h"
 #include "daemon/work/task.h"
@@ -15,13 +16,6 @@
 #define FIRST_WAIT_MS (60 * 1000)
 #define LONGEST_WAIT_MS (24 * 60 * 60 * 1000)
 #define MAX_TRIES 20
-/* Between two calls that delete: nobody waits for them, and others share the provider's rate limits. */
-#define GAP_MS 1000
-
-static void rest(struct lane *lane, int64_t wait_ms)
-{
-	lane->rests_until_us = loop_monotonic_us(lane->loop) + wait_ms * 1000;
-}
 
 static void on_settled(int result, void *context)
 {
@@ -40,9 +34,15 @@ static void on_settled(int result, void *context)
 /* A line in the log, and, where its job is still there, in the owner's history. */
 static void tell_deleted(struct lane *lane, const struct store_stray *stray)
 {
+	static const char *const whats[] = {
+		[STRAY_UNUSED] = "which nobody needs",
+		[STRAY_INPUT] = "its input, which nobody needs any more",
+		[STRAY_RESULT] = "a result file of it, whose answers are here",
+	};
 	struct store *store = lane->store;
-	auto_free char *words = xasprintf("%s (%s), which nobody needs, was deleted at the provider", stray->file_id,
-					  stray->name);
+	auto_free char *name = stray->kind == STRAY_RESULT ? NULL : xasprintf(" (%s)", stray->name);
+	auto_free char *words = xasprintf("%s%s, %s, was deleted at the provider", stray->file_id, name ? name : "",
+					  whats[stray->kind]);
 	auto_shard shard = { 0 };
 	auto_job job = { 0 };
 
@@ -54,7 +54,9 @@ static void tell_deleted(struct lane *lane, const struct store_stray *stray)
 
 static void on_refused(struct lane *lane, const struct api_answer *answer)
 {
-	if (answer->status == 405 || answer->status == 501)
+	/* Told once: what else is due is forgotten without a call. */
+	lane->is_unable = answer->status == 405 || answer->status == 501;
+	if (lane->is_unable)
 		lane_forget(lane, &lane->target, "the provider deletes no files");
 	else
 		lane_try_again(lane, &lane->target, answer->retry_after_ms, "the provider refused to delete it");
@@ -65,7 +67,7 @@ static void on_deleted(const struct api_answer *answer, void *context)
 	struct lane *lane = context;
 
 	lane->request = NULL;
-	rest(lane, GAP_MS);
+	lane_pause(lane, LANE_GAP_MS);
 	switch (answer->verdict) {
 	case API_OK:
 		tell_deleted(lane, &lane->target);
@@ -98,6 +100,7 @@ void lane_drop(struct lane *lane)
 {
 	api_abort(take(lane->request));
 	lane_listing_free(take(lane->listing));
+	orphans_free(take(lane->orphans));
 	store_stray_release(&lane->target);
 }
 
@@ -108,6 +111,11 @@ void lane_settle(struct lane *lane)
 	store_after_commit(lane->store, on_settled, lane);
 }
 
+void lane_pause(struct lane *lane, int64_t wait_ms)
+{
+	lane->rests_until_us = loop_monotonic_us(lane->loop) + wait_ms * 1000;
+}
+
 void lane_rest(struct lane *lane, int64_t retry_after_ms)
 {
 	const struct config_provider *config = lane->provider->config;
@@ -115,7 +123,7 @@ void lane_rest(struct lane *lane, int64_t retry_after_ms)
 					   loop_random(lane->loop));
 
 	lane->is_failing = true;
-	rest(lane, wait_ms > retry_after_ms ? wait_ms : retry_after_ms);
+	lane_pause(lane, wait_ms > retry_after_ms ? wait_ms : retry_after_ms);
 }
 
 void lane_try_again(struct lane *lane, struct store_stray *stray, int64_t retry_after_ms, const char *why)
@@ -144,7 +152,8 @@ void lane_forget(struct lane *lane, const struct store_stray *stray, const char 
 
 bool lane_delete(struct lane *lane, struct store_stray *stray)
 {
-	int used = store_stray_is_used(lane->store, stray->file_id);
+	int used = stray->kind == STRAY_UNUSED ? store_stray_is_used(lane->store, stray->file_id) :
+						 store_stray_is_needed(lane->store, stray->file_id);
 
 	if (used < 0) {
 		store_stray_release(stray);

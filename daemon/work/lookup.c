@@ -37,6 +37,7 @@ static void free_lookup(void *work)
 	struct lookup *lookup = work;
 
 	release_matches(&lookup->ours);
+	release_matches(&lookup->aliases);
 	release_matches(&lookup->twins);
 	for (size_t i = 0; i < lookup->kin_count; i++) {
 		free(lookup->kin[i].marker);
@@ -111,7 +112,7 @@ enum source {
 	SOURCE_UNKNOWN, /* the shard knows of no file: its upload was not noted before the store was copied */
 };
 
-enum match { MATCH_NO, MATCH_HALF, MATCH_FULL, MATCH_TWIN };
+enum match { MATCH_NO, MATCH_HALF, MATCH_ALIAS, MATCH_FULL, MATCH_TWIN };
 
 /*
  * The marker is proof by itself unless the file contradicts it. The file is, where markers are not given back. Of shards that gave their
@@ -179,6 +180,9 @@ static enum match match_batch(struct task *task, const struct lookup *lookup, co
 	/* A shard before this one used the same file, and its batch failed: that one is known. */
 	if (match == MATCH_NO || is_owned(task, batch->id))
 		return MATCH_NO;
+	/* There is a batch of ours, for certain: what has one sign of it may be it, whatever became of it. */
+	if (match == MATCH_HALF && lookup->look == LOOK_NAME)
+		return echo == ECHO_OURS || echo == ECHO_SHORT || source == SOURCE_OURS ? MATCH_ALIAS : MATCH_NO;
 	/* Whosever it is, it does no harm. */
 	if (match != MATCH_FULL &&
 	    (batch->status == API_STATUS_FAILED || batch->status == API_STATUS_CANCELLED))
@@ -217,6 +221,9 @@ static void visit_batch(const struct api_batch *batch, void *context)
 		break;
 	case MATCH_HALF:
 		lookup->is_half_match = true;
+		break;
+	case MATCH_ALIAS:
+		keep_match(&lookup->aliases, batch);
 		break;
 	case MATCH_FULL:
 		keep_match(&lookup->ours, batch);

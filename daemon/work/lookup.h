@@ -57,6 +57,7 @@ struct lookup {
 	int64_t newest;	    /* when the youngest batch in it was created; 0: not told */
 
 	struct lookup_matches ours;
+	struct lookup_matches aliases; /* of LOOK_NAME: with our file or our marker, but not both */
 	struct lookup_matches twins; /* to be cancelled, from the last one on */
 	bool is_half_match;
 	bool is_complete;   /* the listing was */

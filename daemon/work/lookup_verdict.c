@@ -149,6 +149,36 @@ static bool is_alias(const struct task *task, const struct lookup *lookup, const
 	       match->created_at >= task->shard.batch_created_at - task->provider->config->settle / 2;
 }
 
+/*
+ * What the list has as ours. With one sign alone it is, if no other has it and it is as young as ours: the create was answered, so
+ * there is one, and nobody else sends our file, or our marker.
+ */
+static const struct lookup_match *find_name(const struct task *task, struct lookup *lookup)
+{
+	const struct lookup_match *alias = &lookup->aliases.all[0];
+
+	if (lookup->is_own_listed)
+		return NULL;
+	if (lookup->ours.count) {
+		choose(lookup);
+		return &lookup->ours.all[0];
+	}
+	return lookup->aliases.count == 1 && is_alias(task, lookup, alias) ? alias : NULL;
+}
+
+static void decide_name(struct task *task)
+{
+	struct lookup *lookup = task->work;
+	const struct lookup_match *match = find_name(task, lookup);
+
+	if (match)
+		rename_batch(task, match);
+	else
+		task_finish(task, TASK_TRY_AGAIN,
+			    lookup->is_own_listed ? "the provider lists the batch, but does not know it" :
+						    "the provider does not know the batch any more, nor another of the same requests");
+}
+
 static void find_twins(struct task *task)
 {
 	struct lookup *lookup = task->work;
@@ -367,14 +397,7 @@ void lookup_decide(struct task *task, bool is_complete)
 		store_list_note_seen(task_store(task), task->shard.provider, task_now(task));
 	lookup->is_complete = is_complete;
 	if (lookup->look == LOOK_NAME) {
-		if (lookup->ours.count && !lookup->is_own_listed) {
-			choose(lookup);
-			rename_batch(task, &lookup->ours.all[0]);
-			return;
-		}
-		task_finish(task, TASK_TRY_AGAIN,
-			    lookup->is_own_listed ? "the provider lists the batch, but does not know it" :
-						    "the provider does not know the batch any more, nor another of the same requests");
+		decide_name(task);
 		return;
 	}
 	if (lookup->look == LOOK_TWINS)

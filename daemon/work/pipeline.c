@@ -19,6 +19,7 @@
 #include "daemon/work/deaths.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/task.h"
+#include "daemon/work/tidy.h"
 
 /* Local work of one turn: long enough to be worth it, short enough that a client does not notice. */
 #define TURN_BUDGET_US 1000
@@ -181,6 +182,7 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 	if (pipeline->has_deaths)
 		store_death_forget(pipeline->store, job->id, shard->number);
 	store_shard_save(pipeline->store, shard);
+	tidy_note_end(pipeline, shard);
 	pipeline_tell(pipeline, job, shard, shard_events[state], state == SHARD_UNCERTAIN ? "error" : "info", words);
 }
 

@@ -223,7 +223,7 @@ void step_fetch(struct task *task)
 	if (!task->shard.ended_at)
 		task->shard.ended_at = task_now(task);
 	/* What was missing may stand in a file that is named late. */
-	if (shard->tries && is_one_unnamed && is_completed(shard))
+	if (shard->tries && is_one_unnamed)
 		task->request = api_retrieve(task->provider->api, shard->batch_id, on_looked, task);
 	else
 		fetch_next(task);

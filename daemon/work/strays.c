@@ -8,6 +8,7 @@
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/work/lane.h"
+#include "daemon/work/orphans.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/task.h"
 
@@ -23,6 +24,7 @@ struct strays {
 	struct lane *lanes; /* one a provider */
 	size_t lane_count;
 	struct loop_timer *timer;
+	bool is_awaiting; /* the end of the turn */
 	bool is_stopping;
 };
 
@@ -73,6 +75,24 @@ static size_t put_off_early(struct lane *lane, struct due *due)
 	return count;
 }
 
+/* Those that the configuration does not want deleted, or the provider cannot delete, are forgotten; the others come first. */
+static size_t drop_forbidden(struct lane *lane, struct due *due, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct store_stray stray = due->list[i];
+
+		if (!lane->is_unable && strays_may_delete(lane->provider, stray.kind)) {
+			due->list[i] = due->list[kept];
+			due->list[kept++] = stray;
+		} else {
+			store_stray_remove(lane->store, stray.id);
+		}
+	}
+	return kept;
+}
+
 /* Begins what is due with or without an id. Returns whether there was any of it. */
 static bool begin(struct lane *lane, bool is_named)
 {
@@ -82,14 +102,14 @@ static bool begin(struct lane *lane, bool is_named)
 	bool is_begun;
 
 	(void)store_stray_due(lane->store, lane->provider->config->name, is_named, now, limit, note_due, due);
-	count = put_off_early(lane, due);
+	count = drop_forbidden(lane, due, put_off_early(lane, due));
 	is_begun = due->count > 0;
 	if (count && is_named)
 		lane_list(lane, due->list, count);
 	else if (count)
 		is_begun = lane_delete(lane, &due->list[0]);
 	else if (is_begun)
-		/* All were early; the next look is at others. */
+		/* All were early, or are forgotten; the next look is at others. */
 		lane_settle(lane);
 	for (size_t i = 0; i < due->count; i++)
 		store_stray_release(&due->list[i]);
@@ -104,8 +124,9 @@ static void run_lane(struct lane *lane)
 	if (lane_is_busy(lane) || loop_monotonic_us(loop) < lane->rests_until_us ||
 	    provider_is_paused(lane->provider, loop_now_ms(loop)))
 		return;
-	if (!begin(lane, false))
-		(void)begin(lane, true);
+	/* What is deleted meanwhile would be missed as the place to go on from. */
+	if (!orphans_are_read(lane) && !begin(lane, false) && !begin(lane, true))
+		orphans_read(lane);
 }
 
 static void sleep_until_next(struct strays *strays)
@@ -124,13 +145,30 @@ static void sleep_until_next(struct strays *strays)
 	loop_timer_set(strays->timer, wait_ms);
 }
 
+/* What this turn wrote is on disk, or undone: only then may anything be deleted because of it. */
+static void on_turned(int result, void *context)
+{
+	struct strays *strays = context;
+
+	(void)result;
+	strays->is_awaiting = false;
+	if (strays->is_stopping)
+		return;
+	for (size_t i = 0; i < strays->lane_count; i++)
+		run_lane(&strays->lanes[i]);
+	sleep_until_next(strays);
+	/* What was written now needs another turn. */
+	if (store_is_dirty(strays->store))
+		strays_kick(strays);
+}
+
 static void on_time(void *context)
 {
 	struct strays *strays = context;
 
-	for (size_t i = 0; i < strays->lane_count; i++)
-		run_lane(&strays->lanes[i]);
-	sleep_until_next(strays);
+	if (!strays->is_awaiting)
+		store_after_commit(strays->store, on_turned, strays);
+	strays->is_awaiting = true;
 }
 
 struct strays *strays_new(struct loop *loop, struct store *store, struct pipeline *pipeline,
@@ -143,7 +181,7 @@ struct strays *strays_new(struct loop *loop, struct store *store, struct pipelin
 	while (providers_at(providers, strays->lane_count))
 		strays->lane_count++;
 	strays->lanes = xcalloc(strays->lane_count, sizeof(*strays->lanes));
-	for (size_t i = 0; i < strays->lane_count; i++)
+	for (size_t i = 0; i < strays->lane_count; i++) {
 		strays->lanes[i] = (struct lane){
 			.strays = strays,
 			.loop = loop,
@@ -151,6 +189,8 @@ struct strays *strays_new(struct loop *loop, struct store *store, struct pipelin
 			.pipeline = pipeline,
 			.provider = providers_at(providers, i),
 		};
+		orphans_init(&strays->lanes[i]);
+	}
 	strays->timer = loop_timer_new(loop, on_time, strays);
 	strays_kick(strays);
 	return strays;
@@ -179,6 +219,11 @@ void strays_stop(struct strays *strays)
 	loop_timer_clear(strays->timer);
 	for (size_t i = 0; i < strays->lane_count; i++)
 		lane_drop(&strays->lanes[i]);
+}
+
+bool strays_may_delete(const struct provider *provider, enum store_stray_kind kind)
+{
+	return (int)provider->config->delete > (int)kind;
 }
 
 char *strays_file_name(const char *marker)

@@ -1,8 +1,9 @@
 /*
- * Files that a provider may have and nobody needs: of uploads whose answer was lost, and of those that were not used. They are
- * noted on disk before they can come to be, and deleted after the shard whose rows they hold has ended: those known by their id at once,
- * the others after they were found, by their unique name, in the provider's list of files. A file that a shard names is never
- * among them; that is asked for right before it is deleted.
+ * Files that a provider may have and nobody needs: of uploads whose answer was lost, of those that were not used, and, when a shard has
+ * ended, its own (tidy.h). They are noted on disk before they can come to be, and deleted after the shard whose rows they hold has
+ * ended: those known by their id at once, the others after they were found, by their unique name, in the provider's list of
+ * files. A file that a shard may yet need is never among them; that is asked for right before it is deleted. Now and then the
+ * list is read for inputs that were missed (orphans.h).
  *
  * One call at a time goes to a provider, none while it is paused, and no failure of one pauses it: jobs never wait for a stray. What a
  * provider refuses is tried again for some days, then forgotten with a line in the log.
@@ -13,10 +14,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/io/store.h"
+
 struct loop;
 struct pipeline;
+struct provider;
 struct providers;
-struct store;
 struct strays;
 struct task;
 
@@ -29,6 +32,9 @@ void strays_free(struct strays *strays);
 void strays_kick(struct strays *strays);
 /* Begins nothing any more, and drops what is under way. */
 void strays_stop(struct strays *strays);
+
+/* Whether files of a kind may be deleted at a provider. */
+bool strays_may_delete(const struct provider *provider, enum store_stray_kind kind);
 
 /* The name that the file of a shard is uploaded under. The caller frees. */
 char *strays_file_name(const char *marker);

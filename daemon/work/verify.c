@@ -156,7 +156,7 @@ static void tell_of_store(const struct store_finding *finding, void *context)
 static void add_input(const struct store_file *file, int64_t kept, void *context)
 {
 	(void)kept;
-	((struct verify *)context)->total += file->bytes;
+	((struct verify *)context)->total += file->is_empty ? 0 : file->bytes;
 }
 
 static void add_records(const struct job *job, void *context)
@@ -218,7 +218,7 @@ static void look_at_file(struct verify *verify, int64_t number)
 	if (store_look_begin(verify->store))
 		return;
 	/* A row that cannot be read was told as a page that cannot. */
-	if (!store_file_get(verify->store, number, &file)) {
+	if (!store_file_get(verify->store, number, &file) && !file.is_empty) {
 		r = vault_open_file(verify->vault, number, &reader, NULL);
 		if (r == -ENOENT)
 			verify_damage(verify, 0, 0, place, "it is missing");

@@ -367,7 +367,7 @@ static void open_input(struct look *look)
 	if (vault_open_file(look->verify->vault, look->job.input_file, &look->input, NULL))
 		look->input = VAULT_READER_NONE;
 	look->is_input_whole = !store_file_get(look->verify->store, look->job.input_file, &file) && file.digest &&
-			       !verify_is_damaged(look->verify, file.id);
+			       !file.is_empty && !verify_is_damaged(look->verify, file.id);
 }
 
 static void check_unnamed(const char *name, void *context)

@@ -136,6 +136,9 @@ static void an_id_that_the_provider_does_not_know_is_looked_up(void)
 		WRONG_ID,
 		"[" WRONG_ID ",{\"action\":\"no_metadata\"}]",
 		"[" WRONG_ID ",{\"call\":\"list\",\"action\":\"status\",\"status\":503,\"count\":2}]",
+		/* One of the two signs is enough here: it is the only batch that has it. */
+		"[" WRONG_ID ",{\"call\":\"list\",\"action\":\"set\",\"members\":{\"metadata\":{\"batchd\":\"other\"}}}]",
+		"[" WRONG_ID ",{\"call\":\"list\",\"action\":\"set\",\"members\":{\"input_file_id\":\"file-other\"}}]",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)

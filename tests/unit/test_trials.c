@@ -94,6 +94,11 @@ static void schedules_that_once_failed_hold(void)
 		"seed=68000 | upload: id is a number @1 | upload: id is a number @2",
 		/* A wrapper around a wrapper was never read. */
 		"seed=808000 | wrapped in job @1 | wrapped in job @2",
+		/* A batch under another name, with one sign of ours alone, was never found: its shard was polled for ever. */
+		"seed=824324 | our file, another marker @1 | create: id is a number @2",
+		"seed=824324 | our marker, another file @1 | create: id is a number @2",
+		/* The error file of a batch that expired was named late, and was not asked for again: its failures were sent anew. */
+		"seed=876897 | half of it expires @1 | error file named late @2",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {

@@ -55,6 +55,8 @@ static const struct config_provider quick = {
 	.resend_lost      = 100,
 	.batch_discount   = 5000,
 	.max_transfers    = 4,
+	.delete           = CONFIG_DELETE_STRAYS,
+	.delete_results_after = 86400000,
 };
 /* clang-format on */
 
