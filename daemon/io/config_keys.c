@@ -176,6 +176,14 @@ static int set_text(const struct config_key *key, const char *value, void *membe
 	return 0;
 }
 
+static int set_stuck(const struct config_key *key, const char *value, void *member,
+		     struct error *err)
+{
+	if (strcmp(value, "tell") != 0 && strcmp(value, "resend") != 0)
+		return error_set(err, -EINVAL, "\"%s\" is neither tell nor resend", value);
+	return set_text(key, value, member, err);
+}
+
 static int set_level(const struct config_key *key, const char *value, void *member,
 		     struct error *err)
 {
@@ -297,6 +305,8 @@ static const struct config_key keys[] = {
 	{ PROVIDER(batch_discount),	set_percent,	"50%",				NULL, 0, 10000 },
 	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
 	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
+	{ PROVIDER(stuck_after),	set_amount,	"1d",		&duration, 0,	30 * DAY },
+	{ PROVIDER(stuck_action),	set_stuck,	"tell",				NULL, 0, 0 },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };
