@@ -23,7 +23,7 @@
 #define PAGE_SIZE 100
 /* Between two pages: ten a second, and never more than that on average. */
 #define PAGE_GAP_MS 100
-/* How long a list that does not help is left alone; one that cannot be read just now, at first. */
+/* How long a list that does not help is left alone: one that is refused, and any other at most; and at first. */
 #define REST_MS (60 * 60 * 1000)
 #define SHORT_REST_MS (5 * 60 * 1000)
 /* Where much stands behind what is read, how far to read is found out anew so often; else once in an hour. */
@@ -72,15 +72,25 @@ static void turn_off(struct sweep *sweep)
 	sweep->shown_before = INT64_MIN;
 }
 
-static void rest(struct sweep *sweep, int64_t ms, const char *why)
+/* No sweep for so long, unless there will be many more batches to be shown. */
+static void leave_alone(struct sweep *sweep, int64_t ms)
 {
 	sweep->rests_until_us = loop_monotonic_us(sweep->sweeps->loop) + ms * 1000;
 	sweep->rests_from = sweep->wanted;
+	turn_off(sweep);
+}
+
+/* Longer each time, and not shorter than the server asked for: a list may be late, or lack what is young, and be sound later. */
+static void rest(struct sweep *sweep, int64_t least_ms, const char *why)
+{
+	int64_t ms = sweep->rests_ms ? 2 * sweep->rests_ms : SHORT_REST_MS;
+
+	sweep->rests_ms = ms < REST_MS ? ms : REST_MS;
 	if (!sweep->is_told)
 		log_notice("a provider's list does not help; its batches are asked for one by one",
 			   log_text("PROVIDER", config_of(sweep)->name), log_text("WHY", why));
 	sweep->is_told = true;
-	turn_off(sweep);
+	leave_alone(sweep, sweep->rests_ms > least_ms ? sweep->rests_ms : least_ms);
 }
 
 /* A page could not be had this time: once more after a wait, or not for long. */
@@ -95,10 +105,7 @@ static void fail(struct sweep *sweep, int64_t asked_ms, const char *why)
 				      1000 * (wait_ms > asked_ms ? wait_ms : asked_ms);
 		return;
 	}
-	sweep->rests_ms = sweep->rests_ms ? 2 * sweep->rests_ms : SHORT_REST_MS;
-	if (sweep->rests_ms > REST_MS)
-		sweep->rests_ms = REST_MS;
-	rest(sweep, sweep->rests_ms > asked_ms ? sweep->rests_ms : asked_ms, why);
+	rest(sweep, asked_ms, why);
 }
 
 /* --- what a sweep means when it has ended --- */
@@ -196,8 +203,13 @@ static void end(struct sweep *sweep)
 	/* What ended otherwise meanwhile was not wanted any more. */
 	sweep->wanted = shown + absent;
 	plan = sweep_plan(sweep->read, sweep->read_count, sweep->wanted);
+	if (!plan && 2 * count_absent(sweep, sweep->began_at - YOUNG_MS) < absent) {
+		/* They may yet come into the list. */
+		leave_alone(sweep, YOUNG_MS);
+		return;
+	}
 	if (!plan && sweep->wanted) {
-		rest(sweep, REST_MS, "it shows too few of the batches that are under way");
+		rest(sweep, 0, "it shows too few of the batches that are under way");
 		return;
 	}
 	sweep->is_told = false;
@@ -294,7 +306,7 @@ static bool may_sweep(struct sweep *sweep)
 		return false;
 	/* Many more than there were may stand elsewhere in the list. */
 	return loop_monotonic_us(sweep->sweeps->loop) >= sweep->rests_until_us ||
-	       (!sweep->rests_ms && count >= 2 * sweep->rests_from + SWEEP_FROM);
+	       count >= 2 * sweep->rests_from + SWEEP_FROM;
 }
 
 /* What is due and will be shown, or can be for the first time, waits for that; returns whether anything does. */

@@ -8,7 +8,7 @@
  *
  * How far the list is read is learned from the sweep before: as many pages as make pages and retrieves of what stands behind them
  * fewest. The first one explores, and does not go on where that would cost more than it can save. A list that does not pay, or that cannot be
- * read, is left alone for an hour. In memory alone: whoever starts anew explores anew.
+ * read, is left alone for minutes, and in the end for an hour each time. In memory alone: whoever starts anew explores anew.
  */
 #ifndef BATCHD_WORK_SWEEP_H
 #define BATCHD_WORK_SWEEP_H
