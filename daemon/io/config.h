@@ -88,6 +88,8 @@ struct config_provider {
 	enum config_delete delete; /* inputs */
 	int64_t delete_results_after; /* 1d: how long they are left there, with delete = all */
 	int64_t sweep_files;   /* 1d: how often its list of files is read for inputs that were missed; 0: never */
+	int64_t stuck_after;   /* 1d: a batch in which nothing moves for so long is stuck; 0: none is */
+	char *stuck_action;    /* tell; or resend: it is cancelled, and its requests are sent again */
 };
 
 /* A [model NAME] section: what a model costs, in millionths of the currency for a million tokens; 0: not known. */
@@ -148,5 +150,7 @@ void config_print_keys(FILE *out);
 /* "250ms" "5s" "2m" "1h" "1d" to milliseconds; "200MB" (10^6) "64KiB" (2^10) "1GB" "512" to bytes. -EINVAL, -ERANGE. */
 int config_parse_duration(const char *text, int64_t *ret_ms);
 int config_parse_size(const char *text, int64_t *ret_bytes);
+/* "90s": a duration in its largest unit that leaves no rest. The caller frees. */
+char *config_show_duration(int64_t duration_ms);
 
 #endif

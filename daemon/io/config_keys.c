@@ -196,6 +196,14 @@ static int set_text(const struct config_key *key, const char *value, void *membe
 	return 0;
 }
 
+static int set_stuck(const struct config_key *key, const char *value, void *member,
+		     struct error *err)
+{
+	if (strcmp(value, "tell") != 0 && strcmp(value, "resend") != 0)
+		return error_set(err, -EINVAL, "\"%s\" is neither tell nor resend", value);
+	return set_text(key, value, member, err);
+}
+
 static int set_level(const struct config_key *key, const char *value, void *member,
 		     struct error *err)
 {
@@ -340,6 +348,8 @@ static const struct config_key keys[] = {
 	{ PROVIDER(delete),		set_delete,	"inputs",			NULL, 0, 0 },
 	{ PROVIDER(delete_results_after), set_amount,	"1d",		&duration, 0,	365 * DAY },
 	{ PROVIDER(sweep_files),	set_amount,	"1d",		&duration, 0,	365 * DAY },
+	{ PROVIDER(stuck_after),	set_amount,	"1d",		&duration, 0,	30 * DAY },
+	{ PROVIDER(stuck_action),	set_stuck,	"tell",				NULL, 0, 0 },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };

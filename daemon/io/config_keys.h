@@ -38,7 +38,4 @@ void config_keys_preset(enum config_section section, void *target);
 /* Frees the texts of a section's struct. */
 void config_keys_release(enum config_section section, void *target);
 
-/* "90s": a duration in its largest unit that leaves no rest. The caller frees. */
-char *config_show_duration(int64_t duration_ms);
-
 #endif

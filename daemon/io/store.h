@@ -151,6 +151,40 @@ void store_learned_remove(struct store *store, const char *provider, const char 
 int store_learned_list(struct store *store, const char *provider,
 		       void (*visit)(const struct store_learned *learned, void *context), void *context);
 
+/* --- batches that are looked at, many with one call: store_polls.c --- */
+
+/* How many shards of a provider are CREATED. */
+int store_polls_count(struct store *store, const char *provider, int64_t *ret_count);
+/* The numbers of those whose batch was made before before. */
+int store_polls_before(struct store *store, const char *provider, int64_t before,
+		       void (*visit)(int64_t shard, void *context), void *context);
+/*
+ * Of those that are due at now, whose batch was made at or after since and is to be polled, and nothing else: all become due
+ * at until. Returns how many, or a negative errno.
+ */
+int store_polls_put_off(struct store *store, const char *provider, int64_t now, int64_t since, int64_t until);
+/*
+ * Of those whose batch was made before before and that are due later than within_ms from now, at most limit become due within that time,
+ * each at a moment of its own. Returns how many, or a negative errno.
+ */
+int store_polls_pull(struct store *store, const char *provider, int64_t now, int64_t within_ms, int64_t before,
+		     size_t limit);
+/* Writes what a provider told of the batch of a CREATED shard: status, counts, since when; why it waits and when it is due. */
+void store_polls_note(struct store *store, const struct shard *shard);
+
+/* Shards of a job that have not ended, of one provider, model and number of digits of their requests. */
+struct store_under_way {
+	const char *provider;
+	const char *model;
+	int64_t digits;
+	int64_t count;
+	int64_t batch_created_at; /* of the youngest */
+	bool is_any_unsent;	  /* one of them has no batch, or none that is known */
+	bool is_any_created;
+};
+int store_shard_under_way(struct store *store, int64_t job,
+			  void (*visit)(const struct store_under_way *group, void *context), void *context);
+
 /* Tokens of a model that a job used, as its answers tell, and those estimated for what was sent. */
 struct store_usage {
 	const char *model;

@@ -580,7 +580,7 @@ int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
 
 void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
 {
-	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
+	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_QUEUE, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
 					    SQL_ABSENT_ANEW };
 
 	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {

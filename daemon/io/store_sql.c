@@ -55,6 +55,10 @@
 #define JOB_OPEN_STATES "(0, 1, 2, 3)"
 /* Those that nothing will wake but a person's word, and that are not asked about one by one. */
 #define SHARD_HELD "(due_at = 0 AND (state < 5 OR (state = 6 AND word > 0)))"
+/* Those whose batch is looked at, and no more: nothing failed, no cancel is to be sent, no twin looked for, no file awaited. */
+#define SHARD_POLLED                                                                               \
+	"state = 2 AND queue = 0 AND tries = 0 AND ended_at = 0 AND absent_at >= -1 AND "            \
+	"(is_cancel_sent OR (SELECT state FROM job WHERE job.id = shard.job) = 2)"
 /* States whose step moves a whole file: upload and fetch. */
 #define SHARD_TRANSFER_STATES "(0, 3)"
 
@@ -123,22 +127,41 @@ static const char *const statements[SQL_COUNT] = {
 			     "WHERE job = ?1 AND (due_at > ?2 OR queue > 0 OR state = 6 OR "
 			     "(due_at = 0 AND state NOT IN " SHARD_ENDED_STATES "))",
 
-	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
-			     "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 AND queue = 0 "
+	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at > 0 AND due_at <= ?1 UNION ALL "
+			     "SELECT job, id, due_at AS at FROM shard WHERE due_at > 0 AND due_at <= ?1 AND queue = 0 "
 			     "AND state NOT IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
-	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 AND queue = 0 "
+	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at > 0 AND due_at <= ?1 AND queue = 0 "
 			      "AND state IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
 	[SQL_HOLD_JOB]    = "UPDATE job SET due_at = 0, why = ?2 WHERE id = ?1",
 	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2 WHERE id = ?1",
 	[SQL_PULL_JOBS]   = "UPDATE job SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
-	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
+	/* An index that holds some rows alone is used where its very condition stands in the statement. */
+	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND queue = 0 AND due_at > ?2",
+	[SQL_PULL_QUEUE]  = "UPDATE shard SET due_at = ?1 WHERE queue = 1 AND due_at > ?2",
 	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2 AND kind <> 2",
 	/* Results are kept for a while: it begins anew where it began in what is now to come. */
 	[SQL_PULL_RESULTS] = "UPDATE stray SET due_at = ?1 + due_at - sent_at, sent_at = ?1 WHERE kind = 2 AND sent_at > ?1",
-	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE state IN (0, 1) AND absent_at > 0",
+	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE absent_at > 0 AND state IN (0, 1)",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > ?1 AND queue = 1)",
+
+	[SQL_POLLS_COUNT]   = "SELECT count(*) FROM shard WHERE state = 2 AND provider = ?1",
+	[SQL_POLLS_BEFORE]  = "SELECT id FROM shard WHERE state = 2 AND provider = ?1 AND batch_created_at < ?2",
+	[SQL_POLLS_DUE]     = "SELECT 1 FROM shard INDEXED BY shard_due WHERE due_at > 0 AND due_at <= ?2 "
+			      "AND " SHARD_POLLED " AND provider = ?1 AND batch_created_at >= ?3 LIMIT 1",
+	[SQL_POLLS_PUT_OFF] = "UPDATE shard SET due_at = ?4 WHERE id IN (SELECT id FROM shard INDEXED BY shard_due "
+			      "WHERE due_at > 0 AND due_at <= ?2 AND " SHARD_POLLED " AND provider = ?1 "
+			      "AND batch_created_at >= ?3)",
+	/* Spread over the time, and the same for a shard however often this is done. */
+	[SQL_POLLS_PULL]    = "UPDATE shard SET due_at = ?2 + id * 7919 % ?3 WHERE id IN (SELECT id FROM shard "
+			      "INDEXED BY shard_polled WHERE state = 2 AND provider = ?1 AND due_at > ?2 + ?3 "
+			      "AND batch_created_at < ?4 AND " SHARD_POLLED " LIMIT ?5)",
+	[SQL_POLLS_NOTE]    = "UPDATE shard SET remote_status = ?2, remote_completed = ?3, remote_failed = ?4, polls = ?5, "
+			      "changed_at = ?6, due_at = ?7, why = ?8 WHERE id = ?1 AND state = 2",
+	[SQL_SHARD_UNDER_WAY] = "SELECT provider, model, length(requests), count(*), max(batch_created_at), "
+				"max(state IN (0, 1, 6)), max(state = 2) FROM shard "
+				"WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES " GROUP BY provider, model, length(requests)",
 
 	[SQL_QUEUE_NEXT]  = "SELECT model, priority, uid FROM shard WHERE queue = 1 AND provider = ?1 "
 			    "AND (model, priority, uid) > (?2, ?3, ?4) ORDER BY model, priority, uid LIMIT 1",
@@ -379,6 +402,10 @@ static const char *const migrations[] = {
 	"CREATE INDEX shard_due ON shard (due_at) WHERE due_at > 0 AND queue = 0;"
 	"CREATE INDEX shard_queue_due ON shard (due_at) WHERE queue = 1;"
 	"CREATE INDEX shard_queue ON shard (provider, model, priority, uid, job, number) WHERE queue = 1;"
+	/* What is polled; and what was looked for in vain, which is next to nothing. */
+	"CREATE INDEX shard_polled ON shard (provider, batch_created_at) WHERE state = 2;"
+	"CREATE INDEX shard_absent ON shard (absent_at) WHERE absent_at > 0;"
+	"UPDATE shard SET changed_at = batch_created_at WHERE state = 2;"
 	/* What is under way at the providers, by whom, added up from the shards by the triggers below and by nobody else. */
 	"CREATE TABLE flight ("
 	"  provider TEXT NOT NULL, model TEXT NOT NULL, uid INTEGER NOT NULL, batches INTEGER NOT NULL,"

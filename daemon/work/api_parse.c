@@ -417,12 +417,14 @@ struct visitor {
 	char *last_id;
 };
 
-static void visit_batch(const char *json, struct gist *gist, struct visitor *visitor)
+static void visit_batch(const char *json, struct scan_span span, struct gist *gist, struct visitor *visitor)
 {
 	struct api_batch batch;
 
 	read_batch(json, gist, &batch);
 	if (batch.id) {
+		batch.text = json + span.at;
+		batch.text_size = span.size;
 		visitor->visit_batch(&batch, visitor->context);
 		free(visitor->last_id);
 		visitor->last_id = take(batch.id);
@@ -451,7 +453,7 @@ static void visit_one(const char *json, struct scan_span span, struct visitor *v
 	if (read_gist(json, span, &gist))
 		return;
 	if (visitor->visit_batch)
-		visit_batch(json, &gist, visitor);
+		visit_batch(json, span, &gist, visitor);
 	else
 		visit_file(&gist, visitor);
 }

@@ -34,6 +34,8 @@ struct api_batch {
 	int64_t error_line; /* 0: it is of no line */
 	int64_t error_count;
 	struct scan_span errors; /* where all of them stand in the text, for api_errors_init; size 0: nowhere */
+	const char *text; /* while a list is visited: the object as it stands there, not terminated; else NULL */
+	size_t text_size;
 };
 
 struct api_file {

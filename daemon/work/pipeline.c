@@ -299,7 +299,12 @@ size_t pipeline_active(const struct pipeline *pipeline)
 	return pipeline->active;
 }
 
-static bool is_active(const struct pipeline *pipeline, const struct store_due *due)
+bool pipeline_is_stopping(const struct pipeline *pipeline)
+{
+	return pipeline->is_stopping;
+}
+
+bool pipeline_is_running(const struct pipeline *pipeline, const struct store_due *due)
 {
 	for (const struct task *task = pipeline->tasks; task; task = task->next)
 		if (task->job.id == due->job && task->shard.id == due->shard)
@@ -412,7 +417,7 @@ bool pipeline_run(struct pipeline *pipeline, const struct store_due *due)
 {
 	struct task *task;
 
-	if (pipeline->is_stopping || is_active(pipeline, due))
+	if (pipeline->is_stopping || pipeline_is_running(pipeline, due))
 		return !pipeline->is_stopping;
 	task = xcalloc(1, sizeof(*task));
 	task->pipeline = pipeline;
@@ -424,6 +429,24 @@ bool pipeline_run(struct pipeline *pipeline, const struct store_due *due)
 		task_abandon(task);
 		return false;
 	}
+	begin(task);
+	return true;
+}
+
+bool pipeline_run_told(struct pipeline *pipeline, const struct store_due *due, const char *text, size_t size)
+{
+	struct task *task;
+
+	if (pipeline->is_stopping || pipeline_is_running(pipeline, due))
+		return false;
+	task = xcalloc(1, sizeof(*task));
+	task->pipeline = pipeline;
+	if (!task_load(task, due) || task->shard.state != SHARD_CREATED || !task->provider) {
+		task_abandon(task);
+		return false;
+	}
+	task->told = text;
+	task->told_size = size;
 	begin(task);
 	return true;
 }

@@ -43,6 +43,15 @@ void pipeline_free(struct pipeline *pipeline);
  * all its transfers are taken; try again when on_idle is called or the time comes.
  */
 bool pipeline_run(struct pipeline *pipeline, const struct store_due *due);
+/*
+ * Runs the poll of a shard whose batch was seen in the provider's list: text, the object that stands there, is its answer. false: it is
+ * not to be polled now, or something of it is under way.
+ */
+bool pipeline_run_told(struct pipeline *pipeline, const struct store_due *due, const char *text, size_t size);
+/* Whether a step of it is under way: then nobody else may write it. */
+bool pipeline_is_running(const struct pipeline *pipeline, const struct store_due *due);
+/* Whether nothing new begins any more. */
+bool pipeline_is_stopping(const struct pipeline *pipeline);
 /* Steps under way. */
 size_t pipeline_active(const struct pipeline *pipeline);
 

@@ -1,7 +1,11 @@
 #include "daemon/work/remote.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "daemon/base/alloc.h"
+#include "daemon/base/cleanup.h"
+#include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api_parse.h"
@@ -9,6 +13,8 @@
 
 #define FULL_FIRST_MS (60 * 1000)
 #define FULL_LONGEST_MS (60 * 60 * 1000)
+/* What a shard waits for says so, and by these words the next look knows that it was told. */
+#define STUCK "stuck: "
 
 void remote_tell_unknown(struct task *task, const struct api_batch *batch)
 {
@@ -17,6 +23,61 @@ void remote_tell_unknown(struct task *task, const struct api_batch *batch)
 	if (batch->status == API_STATUS_UNKNOWN && (!before || strcmp(before, batch->status_text) != 0))
 		task_tell(task, "shard.note", "warning",
 			  "the provider gives a status that is not known; polling goes on");
+}
+
+/* Takes over a count of the provider's, as far as it can be true. Returns whether that is news. */
+static bool note_count(int64_t *count, int64_t told, int64_t most, bool is_final)
+{
+	if (told > most)
+		told = most;
+	if (!is_final && told <= *count)
+		return false;
+	*count = told > 0 ? told : 0;
+	return true;
+}
+
+bool remote_note_progress(struct shard *shard, const struct api_batch *batch, int64_t now)
+{
+	bool is_changed = !shard->remote_status || strcmp(shard->remote_status, batch->status_text) != 0;
+	/* On their way counts may lag and fall; those of an ended batch, where it has any, are its last word. */
+	bool is_final = api_status_is_terminal(batch->status) && batch->completed + batch->failed > 0;
+
+	is_changed |= note_count(&shard->remote_completed, batch->completed, shard->requests, is_final);
+	is_changed |= note_count(&shard->remote_failed, batch->failed, shard->requests, is_final);
+	free(shard->remote_status);
+	shard->remote_status = xstrdup(batch->status_text);
+	shard->polls = is_changed ? 0 : shard->polls + 1;
+	/* A time to come is of a clock that was set back since. */
+	if (is_changed || !shard->changed_at || shard->changed_at > now)
+		shard->changed_at = now;
+	return is_changed;
+}
+
+char *remote_wait_words(const struct api_batch *batch)
+{
+	return xasprintf("the provider: %s", batch->status_text);
+}
+
+bool remote_is_stuck(const struct config_provider *config, const struct shard *shard, int64_t now)
+{
+	return config->stuck_after && shard->changed_at && now - shard->changed_at >= config->stuck_after;
+}
+
+bool remote_is_stuck_told(const struct shard *shard)
+{
+	return shard->why && strncmp(shard->why, STUCK, sizeof(STUCK) - 1) == 0;
+}
+
+char *remote_stuck_words(const struct config_provider *config, const struct api_batch *batch)
+{
+	auto_free char *duration = config_show_duration(config->stuck_after);
+
+	return xasprintf(STUCK "the provider says %s, and nothing has moved for %s", batch->status_text, duration);
+}
+
+bool remote_resends_stuck(const struct config_provider *config)
+{
+	return config->stuck_action && strcmp(config->stuck_action, "resend") == 0;
 }
 
 int64_t remote_full_wait(struct task *task, int64_t times)

@@ -10,6 +10,7 @@
 #include "daemon/io/store.h"
 #include "daemon/work/admission.h"
 #include "daemon/work/pipeline.h"
+#include "daemon/work/sweep.h"
 
 /* Steps under way at once; the rest waits on disk. */
 #define MAX_ACTIVE 32
@@ -29,6 +30,7 @@ struct scheduler {
 	struct store *store;
 	struct pipeline *pipeline;
 	struct providers *providers;
+	struct sweeps *sweeps;
 	struct loop_timer *timer;
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct store_due due[MAX_ACTIVE + LOOK_AHEAD];
@@ -90,9 +92,15 @@ static void on_time(void *context)
 
 	check_clock(scheduler, now);
 	admission_run(scheduler->store, scheduler->providers, now);
+	sweeps_run(scheduler->sweeps, now);
 	is_read = run_due(scheduler, now, false);
 	is_read &= run_due(scheduler, now, true);
 	sleep_until_next(scheduler, now, is_read);
+}
+
+static void on_wake(void *context)
+{
+	scheduler_kick(context);
 }
 
 struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct providers *providers,
@@ -105,6 +113,7 @@ struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct p
 	scheduler->providers = providers;
 	scheduler->pipeline = pipeline;
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);
+	scheduler->sweeps = sweeps_new(loop, store, providers, pipeline, on_wake, scheduler);
 	scheduler->offset = loop_now_ms(loop) - loop_monotonic_us(loop) / 1000;
 	/* Whether the clock was set while nobody ran cannot be told. */
 	store_clock_stepped(store, loop_now_ms(loop), loop_now_ms(loop) + LONGEST_WAIT_MS);
@@ -116,6 +125,7 @@ void scheduler_free(struct scheduler *scheduler)
 {
 	if (!scheduler)
 		return;
+	sweeps_free(scheduler->sweeps);
 	loop_timer_free(scheduler->timer);
 	free(scheduler);
 }

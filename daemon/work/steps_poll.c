@@ -11,6 +11,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/eta.h"
 #include "daemon/work/failed.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/remote.h"
@@ -76,35 +77,12 @@ static void on_terminal(struct task *task, const struct api_answer *answer, cons
 	free(shard->remote_error);
 	shard->remote_output = xstrdup(batch->output_file_id);
 	shard->remote_error = xstrdup(batch->error_file_id);
+	if (batch->status == API_STATUS_COMPLETED)
+		eta_learn(task_store(task), shard, task_now(task));
 	if (batch->status == API_STATUS_FAILED && !batch->output_file_id && !batch->error_file_id)
 		failed_settle(task, answer, batch);
 	else
 		task_finish(task, TASK_DONE, batch->status_text);
-}
-
-/* Takes over a count of the provider's, as far as it can be true. Returns whether that is news. */
-static bool note_count(int64_t *count, int64_t told, int64_t most, bool is_final)
-{
-	if (told > most)
-		told = most;
-	if (!is_final && told <= *count)
-		return false;
-	*count = told > 0 ? told : 0;
-	return true;
-}
-
-/* What moved since the last look; true if anything did. */
-static bool note_progress(struct shard *shard, const struct api_batch *batch)
-{
-	bool is_changed = !shard->remote_status || strcmp(shard->remote_status, batch->status_text) != 0;
-	/* On their way counts may lag and fall; those of an ended batch, where it has any, are its last word. */
-	bool is_final = api_status_is_terminal(batch->status) && batch->completed + batch->failed > 0;
-
-	is_changed |= note_count(&shard->remote_completed, batch->completed, shard->requests, is_final);
-	is_changed |= note_count(&shard->remote_failed, batch->failed, shard->requests, is_final);
-	free(shard->remote_status);
-	shard->remote_status = xstrdup(batch->status_text);
-	return is_changed;
 }
 
 /* Whether it need not be looked for any more: nobody wants its answers, and it has been gone for long. */
@@ -123,14 +101,49 @@ static bool is_name_doubted(const struct task *task, const struct api_answer *an
 	return answer->verdict == API_GONE && tries && !(tries & (tries + 1));
 }
 
+/* As was learned of such batches; else from the first wait on, the more rarely the longer nothing moves. */
+static int64_t poll_wait(const struct task *task)
+{
+	const struct config_provider *config = task->provider->config;
+	int64_t wait_ms = eta_wait_ms(task_store(task), config, &task->shard, task_now(task));
+	uint64_t random = loop_random(task_loop(task));
+
+	if (wait_ms >= 0)
+		return backoff_poll_ms(wait_ms, wait_ms, 0, random);
+	return backoff_poll_ms(config->poll_first, config->poll_longest, (uint32_t)task->shard.polls, random);
+}
+
+static void on_stuck(struct task *task, const struct api_batch *batch)
+{
+	const struct config_provider *config = task->provider->config;
+	auto_free char *words = remote_stuck_words(config, batch);
+
+	if (!remote_is_stuck_told(&task->shard))
+		task_tell(task, "shard.stuck", "warning", words);
+	/* Where it is to be cancelled, that is the next step, at once. */
+	task->wait_ms = remote_resends_stuck(config) && !task->shard.is_cancel_sent ? 0 : poll_wait(task);
+	task_finish(task, TASK_NOT_YET, words);
+}
+
+static void on_live(struct task *task, const struct api_batch *batch)
+{
+	auto_free char *words = NULL;
+
+	if (remote_is_stuck(task->provider->config, &task->shard, task_now(task))) {
+		on_stuck(task, batch);
+		return;
+	}
+	words = remote_wait_words(batch);
+	task->wait_ms = poll_wait(task);
+	task_finish(task, TASK_NOT_YET, words);
+}
+
 static void on_retrieved(const struct api_answer *answer, void *context)
 {
 	struct task *task = context;
 	struct shard *shard = &task->shard;
-	const struct config_provider *config = task->provider->config;
 	struct api_batch batch = { 0 };
 	struct error err = { 0 };
-	auto_free char *words = NULL;
 
 	task->request = NULL;
 	if (is_name_doubted(task, answer)) {
@@ -152,18 +165,14 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 		return;
 	}
 	remote_tell_unknown(task, &batch);
-	shard->polls = note_progress(shard, &batch) ? 0 : shard->polls + 1;
+	(void)remote_note_progress(shard, &batch, task_now(task));
 	/* They count on for a list in which its twins cannot be looked for. */
 	if (!api_status_is_terminal(batch.status) || !lookup_is_due(task, true))
 		shard->tries = 0;
-	if (api_status_is_terminal(batch.status)) {
+	if (api_status_is_terminal(batch.status))
 		on_terminal(task, answer, &batch);
-	} else {
-		task->wait_ms = backoff_poll_ms(config->poll_first, config->poll_longest, (uint32_t)shard->polls,
-						loop_random(task_loop(task)));
-		words = xasprintf("the provider: %s", batch.status_text);
-		task_finish(task, TASK_NOT_YET, words);
-	}
+	else
+		on_live(task, &batch);
 	api_batch_release(&batch);
 }
 
@@ -190,8 +199,25 @@ static bool is_cancel_next(const struct task *task)
 {
 	const struct shard *shard = &task->shard;
 
-	return task->job.state == JOB_CANCELLING && !shard->is_cancel_sent &&
-	       (shard->tries < CANCEL_TRIES || shard->tries % 2 == 0);
+	if (task->job.state != JOB_CANCELLING &&
+	    !(remote_resends_stuck(task->provider->config) &&
+	      remote_is_stuck(task->provider->config, shard, task_now(task))))
+		return false;
+	return !shard->is_cancel_sent && (shard->tries < CANCEL_TRIES || shard->tries % 2 == 0);
+}
+
+/* What the list says is as good as what a retrieve would. */
+static void on_told(struct task *task)
+{
+	const struct api_answer answer = {
+		.verdict = API_OK,
+		.status = 200,
+		.retry_after_ms = -1,
+		.body = take(task->told),
+		.size = task->told_size,
+	};
+
+	on_retrieved(&answer, task);
 }
 
 void step_poll(struct task *task)
@@ -201,7 +227,9 @@ void step_poll(struct task *task)
 	/* A clock that was set back since would tell a twin, or its time, by what is to come. */
 	if (task->shard.batch_created_at > task_now(task))
 		task->shard.batch_created_at = task_now(task);
-	if (is_cancel_next(task))
+	if (task->told)
+		on_told(task);
+	else if (is_cancel_next(task))
 		task->request = api_cancel(api, task->shard.batch_id, on_cancelled, task);
 	else if (lookup_is_due(task, false))
 		lookup_watch(task, false);

@@ -47,6 +47,8 @@ struct task {
 	void (*on_sliced)(struct task *task); /* after the last slice */
 	void *work; /* the step's own, freed by work_free */
 	void (*work_free)(void *work);
+	const char *told; /* while a poll begins: its batch, as the provider's list has it; NULL: it is to be asked for */
+	size_t told_size;
 	int64_t wait_ms; /* of TASK_NOT_YET */
 	int64_t retry_after_ms; /* the server's wish, or -1 */
 	char *refusal_code; /* of TASK_HOPELESS: the provider's error code, or ours; owned; NULL: none */

@@ -485,6 +485,27 @@ void batches_list(struct context *context)
 	reply_json(context->answer, 200, sim_list_object(&view, data, has_more));
 }
 
+void batches_add_foreign(struct sim *sim, int64_t count)
+{
+	while (count-- > 0) {
+		struct batch *batch = add_batch(sim);
+
+		batch->endpoint = sim->dialect->endpoints[0];
+		batch->input_file_id = sim_make_id(sim, CALL_UPLOAD, "file-", 22, "abcdefghijkmnpqrstuvwxyz");
+		batch->output_file_id = sim_make_id(sim, CALL_UPLOAD, "file-", 22, "abcdefghijkmnpqrstuvwxyz");
+		batch->metadata = json_object_new_object();
+		json_object_object_add(batch->metadata, "owner", reply_string("somebody else"));
+		batch->model = xstrdup("somebody-elses");
+		batch->count = batch->done = 1;
+		batch->plan.expire_ms = sim->config.expire_ms;
+		batch->status = STATUS_COMPLETED;
+		batch->created_ms = sim->now_ms;
+		for (size_t i = 0; i < STATUS_FAILED; i++)
+			batch->since_ms[i] = i == STATUS_CANCELLING ? 0 : sim->now_ms;
+		batch->since_ms[STATUS_COMPLETED] = sim->now_ms;
+	}
+}
+
 const char *batches_status_name(enum status status)
 {
 	return statuses[status].name;

@@ -109,6 +109,17 @@ static void advance(struct context *context)
 	reply_done(context);
 }
 
+static void add_foreign(struct context *context)
+{
+	enum { MOST = 1000000 };
+	int64_t count;
+
+	if (!sim_query_number(context, "count", 1, 1, MOST, &count))
+		return;
+	batches_add_foreign(context->sim, count);
+	reply_done(context);
+}
+
 static void reset(struct context *context)
 {
 	struct sim *sim = context->sim;
@@ -134,6 +145,7 @@ static const struct {
 	{ "GET",  "/sim/script",          show_script },
 	{ "POST", "/sim/script",          add_script },
 	{ "POST", "/sim/advance",         advance },
+	{ "POST", "/sim/foreign",         add_foreign },
 	{ "POST", "/sim/reset",           reset },
 };
 /* clang-format on */

@@ -13,6 +13,7 @@
  * /sim/ledger/requests  the same by custom_id
  *	POST /sim/advance?ms=N		the clock jumps				POST /sim/reset
  *forgets everything
+ *	POST /sim/foreign?count=N	adds ended batches of somebody else
  */
 #ifndef BATCHD_TESTS_SIM_MODEL_H
 #define BATCHD_TESTS_SIM_MODEL_H

@@ -158,6 +158,9 @@ void batches_list(struct context *context);
 void batches_retrieve(struct context *context);
 void batches_cancel(struct context *context);
 
+/* Adds batches that somebody else made now, and that have ended. */
+void batches_add_foreign(struct sim *sim, int64_t count);
+
 const char *batches_status_name(enum status status);
 void batches_free(struct sim *sim);
 
