@@ -294,6 +294,7 @@ void step_collect(struct task *task)
 		.id_key = store_id_key(task_store(task)),
 		.end = end_of(task),
 		.is_job_cancelled = task->job.state == JOB_CANCELLING,
+		.is_job_expired = task->job.is_expiring,
 		.max_attempts = task->job.max_attempts,
 		.resend_lost = config ? config->resend_lost : DEFAULT_RESEND_LOST,
 	};

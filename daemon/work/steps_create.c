@@ -10,6 +10,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
 #include "daemon/work/remote.h"
@@ -162,7 +163,7 @@ static void forget_intent(struct task *task)
 	task_finish(task, TASK_NOT_YET, NULL);
 }
 
-/* The intent is on disk: now the call may leave, unless a cancel or a stop came in between. */
+/* The intent is on disk: now the call may leave, unless a cancel, a hold or a stop came in between. */
 static void on_intended(int result, void *context)
 {
 	struct task *task = context;
@@ -173,7 +174,7 @@ static void on_intended(int result, void *context)
 		task_free(task);
 		return;
 	}
-	if (task->pipeline->is_stopping || task_is_cancelled(task)) {
+	if (task->pipeline->is_stopping || task_is_cancelled(task) || order_is_on_hold(task)) {
 		/* This turn is over, and what is written now needs another one. */
 		pipeline_wake(task->pipeline, 0);
 		forget_intent(task);
@@ -195,6 +196,8 @@ void step_create(struct task *task)
 		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
 		return;
 	}
+	if (order_parks(task))
+		return;
 	task->shard.intended_at = task_now(task);
 	if (task->shard.absent_at > 0)
 		task->shard.absent_at = 0;

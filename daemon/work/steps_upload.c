@@ -9,6 +9,7 @@
 #include "daemon/io/store.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
 #include "daemon/work/strays.h"
@@ -172,6 +173,8 @@ void step_upload(struct task *task)
 		task_go(task, SHARD_CANCELLED, "cancelled before it was sent");
 		return;
 	}
+	if (order_parks(task))
+		return;
 	upload = xcalloc(1, sizeof(*upload));
 	task->work = upload;
 	task->work_free = free_upload;
