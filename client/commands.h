@@ -36,6 +36,9 @@ int command_results(struct session *session);
 
 /* commands_change.c */
 int command_cancel(struct session *session);
+int command_hold(struct session *session);
+int command_release(struct session *session);
+int command_set(struct session *session);
 int command_retry(struct session *session);
 int command_resolve(struct session *session);
 

@@ -9,10 +9,13 @@
 #include "client/job.h"
 #include "client/options.h"
 #include "client/repeat.h"
+#include "client/submission.h"
 #include "daemon/base/alloc.h"
 #include "daemon/protocol.h"
 
-static int cancel(struct session *session, const char *word)
+/* Asks for the same of every job; tell says what came of it. What is asked for twice is as if it were once. */
+static int change(struct session *session, const char *word, const char *suffix,
+		  void (*tell)(struct json_object *batch, int64_t job))
 {
 	auto_json *batch = NULL;
 	struct failure failure;
@@ -21,23 +24,82 @@ static int cancel(struct session *session, const char *word)
 
 	if (status)
 		return status;
-	if (job_post(session->connection, job, "/cancel", NULL, &batch, &failure))
+	if (job_post(session->connection, job, suffix, NULL, &batch, &failure))
 		return failure_tell(&failure, job);
 	if (output_is_json())
 		output_json(batch);
 	else
-		output_say("job %" PRId64 " is %s", job, job_status(batch));
+		tell(batch, job);
 	return EXIT_DONE;
 }
 
-int command_cancel(struct session *session)
+static int change_all(struct session *session, const char *suffix,
+		      void (*tell)(struct json_object *batch, int64_t job))
 {
 	const struct options *options = session->options;
 	int worst = EXIT_DONE;
 
 	for (size_t i = 0; i < options->operand_count && !interrupt_came(); i++)
-		worst = exits_worse(worst, cancel(session, options->operands[i]));
+		worst = exits_worse(worst, change(session, options->operands[i], suffix, tell));
 	return worst;
+}
+
+static void tell_status(struct json_object *batch, int64_t job)
+{
+	output_say("job %" PRId64 " is %s", job, job_status(batch));
+}
+
+static void tell_hold(struct json_object *batch, int64_t job)
+{
+	(void)batch;
+	output_say("job %" PRId64 " is on hold; what the provider has of it goes on", job);
+}
+
+static void tell_release(struct json_object *batch, int64_t job)
+{
+	(void)batch;
+	output_say("job %" PRId64 " goes on", job);
+}
+
+static void tell_set(struct json_object *batch, int64_t job)
+{
+	const char *cost = json_text(batch, "batchd.budget.max_cost", NULL);
+	int64_t tokens = json_number(batch, "batchd.budget.max_tokens", 0);
+	auto_free char *bound = tokens ? xasprintf(", at most %" PRId64 " tokens", tokens) : xstrdup("");
+
+	output_say("job %" PRId64 ": priority %" PRId64 "%s%s%s%s%s", job,
+		   json_number(batch, "batchd.priority", 0), bound, cost ? ", at most " : "", cost ? cost : "",
+		   cost ? " " : "", cost ? json_text(batch, "batchd.currency", "") : "");
+}
+
+int command_cancel(struct session *session)
+{
+	return change_all(session, "/cancel", tell_status);
+}
+
+int command_hold(struct session *session)
+{
+	return change_all(session, "/hold", tell_hold);
+}
+
+int command_release(struct session *session)
+{
+	return change_all(session, "/release", tell_release);
+}
+
+int command_set(struct session *session)
+{
+	const struct options *options = session->options;
+	auto_free char *suffix = xstrdup("/set");
+
+	if (!options->priority && !options->max_tokens && !options->max_cost)
+		return output_fail(EXIT_USAGE, NULL, 0, "say --priority, --max-tokens or --max-cost");
+	if (submission_check_bounds(options))
+		return EXIT_USAGE;
+	connection_query(&suffix, "priority", options->priority);
+	connection_query(&suffix, "max_tokens", options->max_tokens);
+	connection_query(&suffix, "max_cost", options->max_cost);
+	return change_all(session, suffix, tell_set);
 }
 
 /* What is asked for again and again until its outcome is known. */

@@ -30,7 +30,8 @@ static void add_row(struct table *table, struct json_object *batch)
 	char age[WORDS_FIGURE];
 
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, job_number(batch));
-	table_add(table, job_colour(batch), "%s", job_status(batch));
+	table_add(table, job_colour(batch), "%s",
+		  json_is_true(batch, "batchd.is_on_hold") ? "on hold" : job_status(batch));
 	table_add(table, OUTPUT_PLAIN, "%" PRId64 "/%" PRId64, job_done(batch), job_total(batch));
 	table_add(table, job_failed(batch) ? OUTPUT_BAD : OUTPUT_PLAIN, "%" PRId64,
 		  job_failed(batch));

@@ -48,6 +48,13 @@ static int command_version(struct session *session);
 #define TIMEOUT  { 0, "timeout", "DUR", OPTION_DURATION, AT(timeout_ms), \
 	"wait no longer than this (exit status 124)" }
 
+#define PRIORITY { 0, "priority", "N", OPTION_TEXT, AT(priority), \
+	"0 to 100, the higher goes first (50); above: operators" }
+#define MAX_TOKENS { 0, "max-tokens", "N", OPTION_TEXT, AT(max_tokens), \
+	"how many tokens it may use, in and out; 0: any number" }
+#define MAX_COST { 0, "max-cost", "AMOUNT", OPTION_TEXT, AT(max_cost), \
+	"how much it may cost; 0: anything" }
+
 #define WRAP     { 0, "wrap", NULL, OPTION_FLAG, AT(wraps), \
 	"lines are bare bodies for --endpoint; ids are line-N" }
 #define MODEL    { 0, "model", "MODEL", OPTION_TEXT, AT(model), \
@@ -77,6 +84,14 @@ static const struct option_row submit_options[] = {
 	WRAP, MODEL, ID_FROM,
 	{ 0, "max-attempts", "N", OPTION_COUNT, AT(max_attempts),
 	  "how often one request is tried (as configured)" },
+	PRIORITY,
+	{ 0, "begin", "TIME", OPTION_TEXT, AT(begin),
+	  "send it at TIME: 22:00, \"2026-12-01 08:00\", +2h" },
+	{ 0, "after", "ID", OPTION_TEXT, AT(after), "send it when that job has ended" },
+	{ 0, "deadline", "DUR", OPTION_DURATION, AT(deadline_ms),
+	  "end it after so long, with what there is" },
+	{ 0, "hold", NULL, OPTION_FLAG, AT(holds), "send nothing until it is released" },
+	MAX_TOKENS, MAX_COST,
 	{ 0, "dry-run", NULL, OPTION_FLAG, AT(is_dry_run),
 	  "send nothing; tell what would be sent, and what stands in its way" },
 	{ 'k', "key", "KEY", OPTION_TEXT, AT(key), "the idempotency key (a random one)" },
@@ -121,6 +136,8 @@ static const struct option_row results_options[] = {
 	{ 0, "partial", NULL, OPTION_FLAG, AT(is_partial), "what there is, before the end" },
 	{ 0 },
 };
+
+static const struct option_row set_options[] = { PRIORITY, MAX_TOKENS, MAX_COST, { 0 } };
 
 static const struct option_row retry_options[] = {
 	{ 0, "accept-lost", NULL, OPTION_FLAG, AT(accepts_lost),
@@ -172,6 +189,12 @@ static const struct command commands[] = {
 	  "print the results of a job, in the order of its input" },
 	{ "cancel",   command_cancel,   no_options,      1, MANY, "ID ...",
 	  "cancel jobs; what was answered is kept" },
+	{ "hold",     command_hold,     no_options,      1, MANY, "ID ...",
+	  "send nothing more of jobs until they are released" },
+	{ "release",  command_release,  no_options,      1, MANY, "ID ...",
+	  "let jobs on hold go on" },
+	{ "set",      command_set,      set_options,     1, MANY, "ID ...",
+	  "change the priority and the budgets of jobs" },
 	{ "retry",    command_retry,    retry_options,   1, MANY, "ID ...",
 	  "send again what had no success, as a new job; prints its number" },
 	{ "resolve",  command_resolve,  resolve_options, 1, 1,    "ID",

@@ -151,7 +151,8 @@ static void add_operand(struct options *options, char *word)
 
 void options_init(struct options *options)
 {
-	*options = (struct options){.timeout_ms = -1, .patience_ms = DEFAULT_PATIENCE_MS};
+	*options = (struct options){
+		.timeout_ms = -1, .patience_ms = DEFAULT_PATIENCE_MS, .deadline_ms = -1};
 }
 
 int options_read(struct options *options, const struct option_row *own,

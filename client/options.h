@@ -35,6 +35,13 @@ struct options {
 	const char *model;
 	const char *id_from;  /* "line" or "custom_id" */
 	int64_t max_attempts; /* 0: as configured */
+	const char *priority;
+	const char *begin;
+	const char *after;
+	int64_t deadline_ms; /* -1: none */
+	bool holds;
+	const char *max_tokens;
+	const char *max_cost;
 	bool wraps;
 	bool is_dry_run;
 	bool waits;

@@ -13,6 +13,7 @@
 #include "daemon/protocol.h"
 
 #define ERRORS_SHOWN 10
+#define DEFAULT_PRIORITY 50 /* which need not be said */
 
 /* clang-format off */
 static const struct {
@@ -121,6 +122,46 @@ static void show_choices(struct json_object *batch)
 		output_field("ids", "line-N, by the number of the line");
 	if (strcmp(json_text(batch, "batchd.on_invalid", ""), "skip") == 0)
 		output_field("wrong lines", "fail alone");
+}
+
+/* What was said about its order, beyond the ordinary. */
+static void show_order(struct json_object *batch)
+{
+	int64_t priority = json_number(batch, "batchd.priority", DEFAULT_PRIORITY);
+	int64_t begin = json_number(batch, "batchd.begin_at", 0);
+	int64_t after = json_number(batch, "batchd.after", 0);
+	int64_t deadline = json_number(batch, "expires_at", 0);
+	char time[WORDS_FIGURE];
+
+	if (priority != DEFAULT_PRIORITY)
+		output_field("priority", "%" PRId64, priority);
+	if (begin)
+		output_field("begin", "%s", words_time(begin, time));
+	if (after)
+		output_field("after", "job %" PRId64, after);
+	if (deadline)
+		output_field("deadline", "%s", words_time(deadline, time));
+}
+
+static void show_budgets(struct json_object *batch)
+{
+	int64_t tokens = json_number(batch, "batchd.budget.max_tokens", 0);
+	const char *cost = json_text(batch, "batchd.budget.max_cost", NULL);
+
+	if (tokens)
+		output_field("budget", "%" PRId64 " of %" PRId64 " tokens used or reserved",
+			     json_number(batch, "batchd.budget.tokens", 0), tokens);
+	if (cost)
+		output_field("budget", "%s of %s %s used or reserved", json_text(batch, "batchd.budget.cost", "-"), cost,
+			     json_text(batch, "batchd.currency", ""));
+}
+
+static void show_why(struct json_object *batch, const char *why)
+{
+	int64_t until = json_number(batch, "batchd.until", 0);
+	char time[WORDS_FIGURE];
+
+	output_field("why", "%s%s%s", why, until ? ", until " : "", until ? words_time(until, time) : "");
 }
 
 static void show_usage(struct json_object *batch)
@@ -304,15 +345,17 @@ void show_batch(struct json_object *batch)
 		     name ? name : "", name ? ")" : "");
 	output_field("state", "%s (%s)", job_status(batch), json_text(batch, "batchd.state", "-"));
 	if (why && !job_held(batch))
-		output_field("why", "%s", why);
+		show_why(batch, why);
 	output_field("owner", "%s (%" PRId64 ")", user ? user->pw_name : "-", uid);
 	output_field("input", "%s, %s, %s", file,
 		     words_size(json_number(batch, "batchd.input_bytes", 0), figure),
 		     json_text(batch, "input_file_id", "-"));
 	output_field("endpoint", "%s", json_text(batch, "endpoint", "-"));
 	output_field("provider", "%s", json_text(batch, "batchd.provider", "-"));
+	show_order(batch);
 	show_choices(batch);
 	show_counts(batch);
+	show_budgets(batch);
 	show_usage(batch);
 	show_pairs("label", json_at(batch, "batchd.labels"), "");
 	show_pairs("metadata", json_at(batch, "metadata"), "name");

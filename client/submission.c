@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include <json-c/json.h>
 
@@ -18,6 +19,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
 #include "daemon/base/error.h"
+#include "daemon/model/price.h"
 #include "daemon/model/request.h"
 #include "daemon/protocol.h"
 
@@ -119,6 +121,41 @@ int submission_check_lines(const struct options *options)
 	return 0;
 }
 
+/* A number of digits alone, up to most. */
+static bool is_number(const char *text, int64_t most)
+{
+	int64_t number = 0;
+
+	return strcmp(text, "0") == 0 || (words_count(text, &number) == 0 && number <= most);
+}
+
+int submission_check_bounds(const struct options *options)
+{
+	int64_t cost;
+
+	if (options->priority && !is_number(options->priority, PROTOCOL_MAX_PRIORITY))
+		return output_fail(EXIT_USAGE, NULL, 0, "a --priority is 0 to %d, not %s", PROTOCOL_MAX_PRIORITY,
+				   options->priority);
+	if (options->max_tokens && !is_number(options->max_tokens, PROTOCOL_MAX_TOKENS))
+		return output_fail(EXIT_USAGE, NULL, 0, "--max-tokens is a whole number, not %s", options->max_tokens);
+	if (options->max_cost && price_parse(options->max_cost, &cost) < 0)
+		return output_fail(EXIT_USAGE, NULL, 0, "--max-cost is an amount such as 2.50, not %s", options->max_cost);
+	return 0;
+}
+
+static int check_order(const struct options *options)
+{
+	int64_t number;
+
+	if (options->begin && words_moment(options->begin, time(NULL), &number) < 0)
+		return output_fail(EXIT_USAGE, NULL, 0,
+				   "--begin: %s is no time such as 22:00, \"2026-12-01 08:00\" or +2h",
+				   options->begin);
+	if (options->after && words_job(options->after, &number) < 0)
+		return output_fail(EXIT_USAGE, NULL, 0, "--after: %s is not a job id", options->after);
+	return submission_check_bounds(options);
+}
+
 int submission_check(const struct options *options)
 {
 	int status = repeat_check_key(options->key, "FILE", options->operand_count);
@@ -127,6 +164,8 @@ int submission_check(const struct options *options)
 		status = check_name(options);
 	if (!status)
 		status = submission_check_lines(options);
+	if (!status)
+		status = check_order(options);
 	if (status)
 		return status;
 	if (options->on_invalid && !is_word(options->on_invalid, "fail") &&
@@ -169,6 +208,29 @@ struct submission_look submission_look(const struct options *options, const stru
 	return look;
 }
 
+static void add_number(char **path, const char *name, int64_t number, const char *unit)
+{
+	auto_free char *text = xasprintf("%" PRId64 "%s", number, unit);
+
+	connection_query(path, name, text);
+}
+
+static void add_order(char **path, const struct options *options)
+{
+	int64_t number = 0;
+
+	connection_query(path, "priority", options->priority);
+	if (options->begin && words_moment(options->begin, time(NULL), &number) == 0)
+		add_number(path, "begin", number, "");
+	if (options->after && words_job(options->after, &number) == 0)
+		add_number(path, "after", number, "");
+	if (options->deadline_ms >= 0)
+		add_number(path, "deadline", options->deadline_ms, "ms");
+	connection_query(path, "hold", options->holds ? "1" : NULL);
+	connection_query(path, "max_tokens", options->max_tokens);
+	connection_query(path, "max_cost", options->max_cost);
+}
+
 char *submission_path(const struct options *options, const struct input *input,
 		      const char *endpoint)
 {
@@ -192,6 +254,7 @@ char *submission_path(const struct options *options, const struct input *input,
 	connection_query(&path, "model", options->model);
 	connection_query(&path, "ids", is_word(options->id_from, "line") ? "line" : NULL);
 	connection_query(&path, "max_attempts", options->max_attempts ? attempts : NULL);
+	add_order(&path, options);
 	add_object(&path, "metadata", metadata);
 	add_object(&path, "labels", labels);
 	return path;

@@ -11,6 +11,8 @@ struct survey_rules;
 
 /* The options that say how lines are read. 0, or EXIT_USAGE, which was told. */
 int submission_check_lines(const struct options *options);
+/* Those that bound a job: its priority and its budgets; the same. */
+int submission_check_bounds(const struct options *options);
 /* All options of submit; the same. */
 int submission_check(const struct options *options);
 

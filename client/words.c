@@ -12,6 +12,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/utf8.h"
+#include "daemon/model/moment.h"
 #include "daemon/model/request.h"
 #include "daemon/protocol.h"
 
@@ -104,6 +105,77 @@ int words_count(const char *text, int64_t *ret_count)
 		return -EINVAL;
 	*ret_count = count;
 	return 0;
+}
+
+/* A local time without a zone, in one of these forms; what is not in the text is as in parts. */
+static int read_local(const char *text, struct tm *parts)
+{
+	static const char *const forms[] = {"%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S",
+					    "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"};
+
+	/* strptime would pass blanks. */
+	for (size_t i = 0; i < ARRAY_SIZE(forms) && *text >= '0' && *text <= '9'; i++) {
+		struct tm read = *parts;
+		const char *rest = strptime(text, forms[i], &read);
+
+		if (!rest || *rest)
+			continue;
+		*parts = read;
+		return (int)i;
+	}
+	return -EINVAL;
+}
+
+/* The next moment at which a clock shows this time of the day, of which parts has today's date. */
+static time_t next_time(struct tm parts, int64_t now_s)
+{
+	struct tm today = parts;
+	time_t at = mktime(&today);
+
+	if (at > now_s)
+		return at;
+	parts.tm_mday++;
+	return mktime(&parts);
+}
+
+static int read_local_moment(const char *text, int64_t now_s, int64_t *ret_seconds)
+{
+	time_t now = (time_t)now_s;
+	struct tm parts, given;
+	time_t at;
+	int form;
+
+	if (!localtime_r(&now, &parts))
+		return -EINVAL;
+	parts.tm_sec = 0;
+	form = read_local(text, &parts);
+	if (form < 0)
+		return form;
+	parts.tm_isdst = -1;
+	given = parts;
+	at = form ? mktime(&parts) : next_time(parts, now_s);
+	/* A day that there is not became another one. */
+	if (at < 0 || (form && (given.tm_mday != parts.tm_mday || given.tm_mon != parts.tm_mon)))
+		return -EINVAL;
+	*ret_seconds = at;
+	return 0;
+}
+
+int words_moment(const char *text, int64_t now_s, int64_t *ret_seconds)
+{
+	int64_t ms;
+
+	if (*text == '+') {
+		if (words_duration(text + 1, &ms) < 0)
+			return -EINVAL;
+		*ret_seconds = now_s + (ms + 999) / 1000;
+		return 0;
+	}
+	if (moment_parse(text, &ms) == 0) {
+		*ret_seconds = ms / 1000;
+		return 0;
+	}
+	return read_local_moment(text, now_s, ret_seconds);
 }
 
 int words_job(const char *text, int64_t *ret_job)

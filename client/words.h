@@ -17,6 +17,12 @@ struct error;
  */
 int words_duration(const char *text, int64_t *ret_ms);
 
+/*
+ * A moment, in Unix seconds: "+2h" from now_s on; "22:00", the next time that a clock of the local zone shows; "2026-12-01 08:00" or
+ * "2026-12-01T08:00:00", in the local zone unless it names one; or Unix seconds. -EINVAL for anything else.
+ */
+int words_moment(const char *text, int64_t now_s, int64_t *ret_seconds);
+
 /* A job: "57" or "batch_57", no sign, no leading zero, 1 to INT64_MAX. -EINVAL for anything else.
  */
 int words_job(const char *text, int64_t *ret_job);

@@ -14,9 +14,18 @@
  *				model=M			with wrap: of bodies that name none
  *				ids=line		custom_id is line-N, by the line's number from 1, whatever the line says
  *				max_attempts=N		1 to 100, of one request; default: as the configuration has it
+ *				priority=N		0 to 100, 50 the default; the higher goes first; above 50: operators alone (403)
+ *				begin=TIME		not sent before: Unix seconds, or a time with its zone (2026-12-01T08:00:00Z)
+ *				after=ID		not sent before that job has ended, however it does; one of the user's own
+ *				deadline=DURATION	6h, 90m, or seconds, a year at most: what has no answer then ends as "expired", and so does the job
+ *				hold=1			checked, but not sent until it is released
+ *				max_tokens=N, max_cost=AMOUNT	its budgets, of input and output; 0: no bound. What would exceed them waits
  *				labels=JSON		an object of texts: 16 pairs; keys of 1 to 63 letters, digits, ".", "_", "/", "-", values up to 63 characters
  *	GET    /v1/batches/{id}				retrieveBatch; id is batch_57 or 57
  *	POST   /v1/batches/{id}/cancel			cancelBatch
+ *	POST   /v1/batches/{id}/hold, /release		no body. Nothing more of it is sent until it is released; what the provider has goes on. The answer is its batch
+ *				object, also when it is so already; 409 when it has ended, or is being cancelled
+ *	POST   /v1/batches/{id}/set?priority=N&max_tokens=N&max_cost=AMOUNT	no body; any of them; the same answers
  *	POST   /v1/batches/{id}/retry			no body; Idempotency-Key as for POST /v1/batches. Of a job that has ended: a new job of its requests without a success
  *				over the same input (lines that were skipped as wrong are none); the answer is the new job's batch object. Of one that has not ended and that is
  *				held: what is damaged, or ended the daemon again and again, is tried once more; requests whose answers cannot be had:
@@ -48,7 +57,10 @@
  *	  "on_invalid": "fail"|"skip", "wrap": bool, "ids": "line" or null, "model": "..." or null,
  *	  "counts": {"total","ok","failed","cancelled","expired","missing","lost","invalid","resent","twice"},	final numbers grow as shards are collected;
  *		failed has missing, lost and invalid in it; resent and twice are no outcomes: requests, and answers, that may have been paid for twice
+ *	  "priority": 50, "begin_at": unix seconds or null, "after": 41 or null, "is_on_hold": bool,	expires_at of the batch object is its deadline
+ *	  "budget": {"max_tokens": N or null, "max_cost": "2.5" or null, "tokens": N, "cost": "1.9000"},	used, or reserved for what was sent
  *	  "why": "waits for ..." or null,					what it waits for, one phrase; of its shards, what is held comes first
+ *	  "until": unix seconds or null,					until when, where that is known
  *	  "is_held": true|false,						a step of the job itself is held until a person says retry or cancel; of shards, "due_at" null and a "why" say so
  *	  "errors_total": N,							how many lines were refused; errors.data holds at most PROTOCOL_MAX_ERRORS
  *	  "events": SEQ,							number of the job's last event
@@ -66,7 +78,7 @@
  *
  * An event: { "object": "batchd.event", "seq": 12, "job": 57, "shard": 1 or null, "created_at": unix seconds, "created_at_ms": N, "type": "shard.created",
  *	"level": "info"|"warning"|"error", "message": "...", "is_last": true only on the job's last one }
- * Types: job.accepted job.valid job.failed job.cut job.cancelling job.merged job.completed job.cancelled job.expired job.note
+ * Types: job.accepted job.valid job.failed job.cut job.hold job.release job.set job.cancelling job.merged job.completed job.cancelled job.expired job.note
  *	shard.uploaded shard.created shard.adopted shard.ended shard.fetched shard.collected shard.dropped shard.cancelled shard.uncertain shard.doubt shard.retry shard.note
  *
  * GET /v1/daemon: { "object": "batchd.daemon", "version", "pid", "started_at", "accepting": true|false, "why": null or why not, "state_folder", "jobs": {"accepted": N, ...all states},
@@ -83,7 +95,7 @@
  *	{ "object": "batchd.verified", "jobs": N, "files": N, "bytes": N, "damages": N, "notes": N }
  *
  * Errors: { "error": { "message", "type", "param", "code" } } with the status of the table in reference to the official API; ours besides:
- *	400 invalid_encoding  409 idempotency_conflict  409 not_finished  409 nothing_to_retry  409 nothing_to_resolve  409 which_shard  409 incomplete  410 (a result file that was deleted)  413 too_large  429 too_many  503 outcome_unknown | draining (Retry-After)  507 disk_full
+ *	400 invalid_encoding  403 not_permitted  409 idempotency_conflict  409 not_finished  409 nothing_to_retry  409 nothing_to_resolve  409 which_shard  409 incomplete  410 (a result file that was deleted)  413 too_large  429 too_many (also a limit of the user: which, and how much is open)  503 outcome_unknown | draining (Retry-After)  507 disk_full
  */
 #ifndef BATCHD_PROTOCOL_H
 #define BATCHD_PROTOCOL_H
@@ -117,6 +129,8 @@
 #define PROTOCOL_MAX_LABELS 16	   /* pairs; keys and values of so many characters */
 #define PROTOCOL_MAX_LABEL 63
 #define PROTOCOL_MAX_ATTEMPTS 100
+#define PROTOCOL_MAX_PRIORITY 100
+#define PROTOCOL_MAX_TOKENS 1000000000000000 /* of a budget */
 #define PROTOCOL_MAX_BATCH_ID 4096 /* bytes of a provider's id */
 #define PROTOCOL_MAX_ERRORS 1000   /* refused lines listed in errors.data */
 #define PROTOCOL_MAX_SHARDS 1000   /* shards listed in a batch object */

@@ -10,6 +10,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/door/visit.h"
 #include "daemon/door/wish.h"
+#include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/server.h"
 #include "daemon/io/store.h"
@@ -118,6 +119,53 @@ bool accept_was_made(struct visit *visit, const uint8_t digest[32])
 	return true;
 }
 
+bool accept_has_room(struct visit *visit, int64_t bytes)
+{
+	const struct door_parts *parts = &visit->door->parts;
+	const struct config_limits *limits = config_limits_of(parts->config, visit->uid);
+	struct store_outstanding open = { 0 };
+
+	if (visit->uid == 0)
+		return true;
+	if (store_outstanding(parts->store, visit->uid, &open))
+		visit_error(visit, 503, PROTOCOL_CODE_UNKNOWN, NULL, "The store could not be read.");
+	else if (limits->max_jobs && open.jobs >= limits->max_jobs)
+		visit_error(visit, 429, PROTOCOL_CODE_TOO_MANY, NULL,
+			    "max_jobs: %" PRId64 " of %" PRId64 " jobs are open.", open.jobs, limits->max_jobs);
+	else if (limits->max_requests && open.requests >= limits->max_requests)
+		visit_error(visit, 429, PROTOCOL_CODE_TOO_MANY, NULL,
+			    "max_requests: %" PRId64 " of %" PRId64 " requests are in jobs that are open.", open.requests,
+			    limits->max_requests);
+	else if (limits->max_bytes && bytes > limits->max_bytes)
+		visit_error(visit, 413, PROTOCOL_CODE_TOO_LARGE, NULL,
+			    "max_bytes: the inputs of all your open jobs may have %" PRId64 " bytes, and this one has %" PRId64 ".",
+			    limits->max_bytes, bytes);
+	else if (limits->max_bytes && (open.bytes > limits->max_bytes - bytes || open.bytes >= limits->max_bytes))
+		visit_error(visit, 429, PROTOCOL_CODE_TOO_MANY, NULL,
+			    "max_bytes: %" PRId64 " of %" PRId64 " bytes are inputs of jobs that are open.", open.bytes,
+			    limits->max_bytes);
+	return !visit->is_answered;
+}
+
+static bool may_be_repeat(struct visit *visit)
+{
+	const char *key = exchange_header(visit->exchange, PROTOCOL_IDEMPOTENCY_HEADER);
+	uint8_t digest[HASH_SHA256_SIZE];
+	int64_t job;
+
+	if (key)
+		return store_key_get(visit->door->parts.store, visit->uid, key, digest, &job) != -ENOENT;
+	for (const struct remembered *memory = visit->door->remembered; memory; memory = memory->next)
+		if (memory->uid == visit->uid)
+			return true;
+	return false;
+}
+
+bool accept_may_begin(struct visit *visit, int64_t bytes)
+{
+	return may_be_repeat(visit) || accept_has_room(visit, bytes);
+}
+
 bool accept_note_key(struct visit *visit, const uint8_t digest[32], int64_t job)
 {
 	const struct door_parts *parts = &visit->door->parts;
@@ -162,6 +210,15 @@ static bool find_input(struct visit *visit, int64_t number, struct store_file *r
 	return !visit->is_answered;
 }
 
+/* Frees the writer. */
+static bool keep_input(struct visit *visit, struct store_file *file, struct vault_writer *writer)
+{
+	if (accept_has_room(visit, vault_writer_size(writer)))
+		return visit_keep_file(visit, file, writer);
+	vault_writer_free(writer);
+	return false;
+}
+
 void accept_wish(struct visit *visit, const struct job_wish *wish, int64_t file,
 		 struct vault_writer *writer, const uint8_t fingerprint[16])
 {
@@ -176,9 +233,11 @@ void accept_wish(struct visit *visit, const struct job_wish *wish, int64_t file,
 		vault_writer_free(writer);
 		return;
 	}
-	if (writer ? !visit_keep_file(visit, &received, writer) : !find_input(visit, file, &found))
+	if (writer ? !keep_input(visit, &received, writer) : !find_input(visit, file, &found))
 		return;
-	wish_job(wish, &job);
+	if (!writer && !accept_has_room(visit, found.bytes))
+		return;
+	wish_job(wish, loop_now_ms(visit->door->parts.loop), &job);
 	job.uid = visit->uid;
 	job.input_file = input->id;
 	job.file_name = input->name;

@@ -17,6 +17,13 @@ struct visit;
 
 /* Whether a submission with this digest was made before, or that cannot be told; then it is answered. */
 bool accept_was_made(struct visit *visit, const uint8_t digest[32]);
+/*
+ * Whether the limits of the visitor let another job in, whose input has so many bytes as far as they are known; if not, the reply is
+ * given. Root has none.
+ */
+bool accept_has_room(struct visit *visit, int64_t bytes);
+/* The same when the headers are there, before a body is read; but what may be a repeat of what was accepted must be read to be known. */
+bool accept_may_begin(struct visit *visit, int64_t bytes);
 /* Replies with a job's batch object. */
 void accept_answer(struct visit *visit, int64_t job);
 /* Keeps the Idempotency-Key, if one was sent, as that of a job. Returns whether there was one. */

@@ -19,8 +19,8 @@
 
 void batches_create_begin(struct visit *visit)
 {
-	if (visit_may_store(visit))
-		(void)wish_key(visit);
+	if (visit_may_store(visit) && !wish_key(visit))
+		(void)accept_may_begin(visit, 0);
 }
 
 /* As the provider does: a slip of the pen in an optional member would otherwise do nothing, silently. */

@@ -8,10 +8,12 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
+#include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/price.h"
 #include "daemon/protocol.h"
+#include "daemon/work/budget.h"
 #include "daemon/work/rows.h"
 
 static struct json_object *text_or_object(const char *json)
@@ -210,19 +212,75 @@ static struct json_object *owner_object(int64_t uid)
 	return owner;
 }
 
-/* Why a job waits: its own reason, or that of the first shard that has one. */
-static struct json_object *why_object(struct door *door, const struct job *job)
+static bool is_on_hold(const struct job *job)
+{
+	return job->is_on_hold && job->state != JOB_CANCELLING && !job_is_ended(job->state);
+}
+
+/* Why the first shard that waits in the queue does, where that is its budget. */
+static char *budget_why(struct door *door, const struct job *job, int64_t *ret_until)
+{
+	const struct door_parts *parts = &door->parts;
+	auto_shard shard = { 0 };
+	char *why = NULL;
+
+	if (job->state == JOB_RUNNING && !store_queue_first(parts->store, job->id, &shard))
+		(void)budget_has_room(parts->store, parts->config, job, &shard, loop_now_ms(parts->loop), &why, ret_until);
+	return why;
+}
+
+/* Why a job waits: a person's word, its own reason, or that of the first shard that has one; and until when, 0: that is not known. */
+static char *why_of(struct door *door, const struct job *job, int64_t *ret_until)
 {
 	auto_free char *why = NULL;
-	auto_free char *text = NULL;
 	int64_t number = 0;
 
+	if (is_on_hold(job))
+		return xstrdup("on hold");
+	if (job->why && job->state == JOB_VALID && job->begin_at > loop_now_ms(door->parts.loop))
+		*ret_until = job->begin_at;
 	if (job->why || job_is_ended(job->state))
-		return json_text(job->why);
+		return xstrdup(job->why);
 	why = store_shard_reason(door->parts.store, job->id, &number);
-	if (why)
-		text = xasprintf("shard %" PRId64 ": %s", number, why);
-	return json_text(text);
+	return why ? xasprintf("shard %" PRId64 ": %s", number, why) : budget_why(door, job, ret_until);
+}
+
+static void add_why(struct json_object *ours, struct door *door, const struct job *job)
+{
+	int64_t until = 0;
+	auto_free char *why = why_of(door, job, &until);
+
+	json_object_object_add(ours, "why", json_text(why));
+	json_object_object_add(ours, "until", json_seconds(until));
+}
+
+/* NULL where there is no bound. */
+static struct json_object *amount_object(int64_t cost)
+{
+	auto_free char *text = price_show(cost);
+
+	return cost ? json_object_new_string(text) : NULL;
+}
+
+static struct json_object *budget_object(const struct job *job)
+{
+	struct json_object *budget = json_object_new_object();
+	auto_free char *cost = price_show_cost(job->spent_cost);
+
+	json_object_object_add(budget, "max_tokens", job->budget_tokens ? json_object_new_int64(job->budget_tokens) : NULL);
+	json_object_object_add(budget, "max_cost", amount_object(job->budget_cost));
+	json_object_object_add(budget, "tokens", json_object_new_int64(job->spent_tokens));
+	json_object_object_add(budget, "cost", json_object_new_string(cost));
+	return budget;
+}
+
+static void add_order(struct json_object *ours, const struct job *job)
+{
+	json_object_object_add(ours, "priority", json_object_new_int64(job->priority));
+	json_object_object_add(ours, "begin_at", json_seconds(job->begin_at));
+	json_object_object_add(ours, "after", job->after_job ? json_object_new_int64(job->after_job) : NULL);
+	json_object_object_add(ours, "is_on_hold", json_object_new_boolean(is_on_hold(job)));
+	json_object_object_add(ours, "budget", budget_object(job));
 }
 
 /* What was chosen when it was submitted. */
@@ -275,7 +333,8 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	json_object_object_add(ours, "input_bytes", json_object_new_int64(input.bytes));
 	add_choices(ours, job, provider);
 	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
-	json_object_object_add(ours, "why", why_object(door, job));
+	add_order(ours, job);
+	add_why(ours, door, job);
 	json_object_object_add(ours, "is_held",
 			       json_object_new_boolean(job->why && !job->due_at && !job_is_ended(job->state)));
 	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));
@@ -302,8 +361,8 @@ struct json_object *batch_object(struct door *door, const struct job *job, bool 
 	json_object_object_add(batch, "error_file_id", json_id(PROTOCOL_FILE_PREFIX, job->error_file));
 	json_object_object_add(batch, "created_at", json_seconds(job->created_at));
 	json_object_object_add(batch, "in_progress_at", json_seconds(job->in_progress_at));
-	/* No job ends here because time passed: what expires at the provider is tried again. */
-	json_object_object_add(batch, "expires_at", NULL);
+	/* Its own deadline: what expires at the provider is tried again. */
+	json_object_object_add(batch, "expires_at", json_seconds(job->deadline_at));
 	json_object_object_add(batch, "finalizing_at", json_seconds(job->finalizing_at));
 	json_object_object_add(batch, "completed_at", json_seconds(job->completed_at));
 	json_object_object_add(batch, "failed_at", json_seconds(job->failed_at));

@@ -124,7 +124,8 @@ static bool may_lack_rows(struct door *door, const struct job *job)
 {
 	int64_t shards = 0;
 
-	if (job->state != JOB_ACCEPTED && job->state != JOB_FAILED && job->state != JOB_CANCELLED)
+	if (job->state != JOB_ACCEPTED && job->state != JOB_FAILED && job->state != JOB_CANCELLED &&
+	    job->state != JOB_EXPIRED)
 		return false;
 	return !store_shard_count(door->parts.store, job->id, &shards, NULL) && !shards;
 }
@@ -184,7 +185,7 @@ static void stream_results(struct visit *visit, const struct job *job, const str
 		return;
 	}
 	/* As its result files were written, or could not be. */
-	if (job->state == JOB_CANCELLED || job->state == JOB_FAILED)
+	if (job->state == JOB_CANCELLED || job->state == JOB_EXPIRED || job->state == JOB_FAILED)
 		merge_salvage(results->merge);
 	visit->is_answered = true;
 	exchange_reply_stream(visit->exchange, 200, PROTOCOL_JSONL, -1, produce_results, results);

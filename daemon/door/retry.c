@@ -110,6 +110,9 @@ static void begin_again(struct visit *visit, const struct job *old, const uint8_
 		.is_wrapped = old->is_wrapped,
 		.has_line_ids = old->has_line_ids,
 		.max_attempts = old->max_attempts,
+		.priority = old->priority,
+		.budget_tokens = old->budget_tokens,
+		.budget_cost = old->budget_cost,
 		.retry_of = old->id,
 	};
 
@@ -117,7 +120,7 @@ static void begin_again(struct visit *visit, const struct job *old, const uint8_
 		visit_error(visit, 409, NULL, NULL,
 			    "The provider of job %" PRId64 ", '%.100s', is not in the configuration any more.", old->id,
 			    old->provider);
-	else if (visit_may_store(visit))
+	else if (visit_may_store(visit) && accept_has_room(visit, 0))
 		accept_job(visit, &job, digest);
 }
 

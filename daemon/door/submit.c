@@ -73,10 +73,11 @@ static void keep(struct visit *visit, const char *data, size_t size)
 void submit_begin(struct visit *visit)
 {
 	const char *encoding = exchange_header(visit->exchange, "Content-Encoding");
+	int64_t length = exchange_content_length(visit->exchange);
 	enum unpack_form form;
 	struct submit *submit;
 
-	if (!visit_may_store(visit) || wish_key(visit))
+	if (!visit_may_store(visit) || wish_key(visit) || !accept_may_begin(visit, encoding || length < 0 ? 0 : length))
 		return;
 	submit = xcalloc(1, sizeof(*submit));
 	visit->own = submit;

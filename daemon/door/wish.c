@@ -251,10 +251,23 @@ int wish_choices(struct visit *visit, struct job_wish *wish)
 	}
 	/* A bare body has no place for an id. */
 	wish->has_line_ids |= wish->is_wrapped;
+	if (wish_order(visit, wish))
+		return -EINVAL;
 	return read_provider(visit, exchange_query(visit->exchange, "provider"), wish);
 }
 
 /* --- all of it --- */
+
+/* Nothing where nothing was asked for, so that a submission is known again that was made before there was an order. */
+static void add_order(struct hash_sha256 *sha256, const struct wish_order *order)
+{
+	const int64_t numbers[] = { order->priority - JOB_PRIORITY, order->begin_at, order->after_job, order->deadline_ms,
+				    order->is_on_hold, order->budget_tokens, order->budget_cost };
+	static const int64_t nothing[ARRAY_SIZE(numbers)];
+
+	if (memcmp(numbers, nothing, sizeof(numbers)) != 0)
+		hash_sha256_add(sha256, numbers, sizeof(numbers));
+}
 
 void wish_digest(const struct job_wish *wish, int64_t file, const uint8_t fingerprint[16], uint8_t ret_digest[32])
 {
@@ -268,13 +281,16 @@ void wish_digest(const struct job_wish *wish, int64_t file, const uint8_t finger
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		hash_sha256_add(sha256, texts[i] ? texts[i] : "\1", texts[i] ? strlen(texts[i]) + 1 : 2);
 	hash_sha256_add(sha256, numbers, sizeof(numbers));
+	add_order(sha256, &wish->order);
 	hash_sha256_add(sha256, fingerprint, HASH_BODY_SIZE);
 	hash_sha256_finish(sha256, ret_digest);
 	hash_sha256_free(sha256);
 }
 
-void wish_job(const struct job_wish *wish, struct job *ret_job)
+void wish_job(const struct job_wish *wish, int64_t now, struct job *ret_job)
 {
+	const struct wish_order *order = &wish->order;
+
 	*ret_job = (struct job){
 		.endpoint = wish->endpoint,
 		.window = wish->window,
@@ -288,5 +304,12 @@ void wish_job(const struct job_wish *wish, struct job *ret_job)
 		.skips_invalid = wish->skips_invalid,
 		.is_wrapped = wish->is_wrapped,
 		.has_line_ids = wish->has_line_ids,
+		.priority = order->priority,
+		.begin_at = order->begin_at,
+		.after_job = order->after_job,
+		.deadline_at = order->deadline_ms ? now + order->deadline_ms : 0,
+		.is_on_hold = order->is_on_hold,
+		.budget_tokens = order->budget_tokens,
+		.budget_cost = order->budget_cost,
 	};
 }

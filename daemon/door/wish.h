@@ -12,6 +12,17 @@ struct job;
 struct json_object;
 struct visit;
 
+/* About its order among others; 0: nothing was asked for. */
+struct wish_order {
+	int64_t priority;
+	int64_t begin_at; /* Unix milliseconds */
+	int64_t after_job;
+	int64_t deadline_ms; /* from now */
+	bool is_on_hold;
+	int64_t budget_tokens;
+	int64_t budget_cost; /* millionths */
+};
+
 /* Strings are owned; NULL where nothing was asked for. */
 struct job_wish {
 	char *endpoint, *window, *metadata, *file_name, *provider, *labels, *model;
@@ -21,6 +32,7 @@ struct job_wish {
 	bool is_wrapped;
 	bool has_line_ids;
 	bool is_default_provider; /* none was asked for: another default makes no other submission */
+	struct wish_order order;
 };
 void job_wish_release(struct job_wish *wish);
 
@@ -34,10 +46,14 @@ int wish_window(struct visit *visit, const char *window, struct job_wish *wish);
 int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_wish *wish);
 /* The parameters of the query that are ours, on both calls: the provider, and how lines are read. */
 int wish_choices(struct visit *visit, struct job_wish *wish);
+/* Those of them that are about its order: wish_order.c. */
+int wish_order(struct visit *visit, struct job_wish *wish);
+/* What is to be changed in a job that is there: priority and budgets, -1 where nothing is said; one of them must be. */
+int wish_change(struct visit *visit, struct wish_order *order);
 
 /* A fingerprint of everything that makes two submissions the same one. */
 void wish_digest(const struct job_wish *wish, int64_t file, const uint8_t fingerprint[16], uint8_t ret_digest[32]);
-/* A job of it, which borrows the strings; its owner and input are still to be named. */
-void wish_job(const struct job_wish *wish, struct job *ret_job);
+/* A job of it as of now (Unix milliseconds), which borrows the strings; its owner and input are still to be named. */
+void wish_job(const struct job_wish *wish, int64_t now, struct job *ret_job);
 
 #endif

@@ -1,6 +1,8 @@
 #include "daemon/io/config.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 
 #define MAX_NAME  32  /* characters of a provider's name */
 #define MAX_MODEL 128 /* of a model's */
+#define MAX_USER  64  /* of a user's */
 
 /* One reading of one file. */
 struct parse {
@@ -27,6 +30,7 @@ struct parse {
 	int daemon_line;
 	int provider_lines[CONFIG_MAX_PROVIDERS];
 	int model_lines[CONFIG_MAX_MODELS];
+	int user_lines[CONFIG_MAX_USERS];
 	int line;
 	int read_error;     /* errno of reading the file, or 0 */
 	struct error error; /* the first thing that is wrong, always at line */
@@ -115,6 +119,55 @@ static int open_model(struct parse *parse, const char *name)
 	return 0;
 }
 
+/* A uid as it stands in digits; (uid_t)-1, which is nobody's, when it is none. */
+static uid_t read_uid(const char *name)
+{
+	size_t length = strlen(name);
+	unsigned long long number = length <= 10 ? strtoull(name, NULL, 10) : UINT32_MAX;
+
+	return strspn(name, "0123456789") == length && number < UINT32_MAX ? (uid_t)number : (uid_t)-1;
+}
+
+static int find_uid(struct parse *parse, const char *name, int64_t *ret_uid)
+{
+	uid_t uid = read_uid(name);
+	const struct passwd *user = uid == (uid_t)-1 && *name ? getpwnam(name) : NULL;
+
+	if (user)
+		uid = user->pw_uid;
+	if (!*name || strlen(name) > MAX_USER)
+		return error_set(&parse->error, -EINVAL, "[user NAME] takes the name of a user, or a uid");
+	if (uid == (uid_t)-1)
+		return error_set(&parse->error, -EINVAL, "[user %s]: there is no such user", name);
+	*ret_uid = uid;
+	return 0;
+}
+
+static int open_user(struct parse *parse, const char *name)
+{
+	static const struct config_limits unset = { -1, -1, -1, -1, -1 };
+	struct config *config = parse->config;
+	struct config_user *user;
+	int64_t uid = 0;
+
+	if (find_uid(parse, name, &uid))
+		return parse->error.code;
+	for (size_t i = 0; i < config->user_count; i++)
+		if (config->users[i].uid == uid)
+			return error_set(&parse->error, -EINVAL,
+					 "[user %s] stands here twice (first at line %d, as [user %s])", name,
+					 parse->user_lines[i], config->users[i].name);
+	if (config->user_count == CONFIG_MAX_USERS)
+		return error_set(&parse->error, -EINVAL, "more than %d users", CONFIG_MAX_USERS);
+	config->users = xreallocarray(config->users, config->user_count + 1, sizeof(*config->users));
+	parse->user_lines[config->user_count] = parse->line;
+	user = &config->users[config->user_count++];
+	*user = (struct config_user){.name = xstrdup(name), .uid = uid, .limits = unset};
+	parse->section = CONFIG_USER;
+	parse->target = user;
+	return 0;
+}
+
 /* clang-format off */
 static const struct {
 	const char *word;
@@ -124,6 +177,7 @@ static const struct {
 	{ "daemon",   false, open_daemon },
 	{ "provider", true,  open_provider },
 	{ "model",    true,  open_model },
+	{ "user",     true,  open_user },
 };
 /* clang-format on */
 
@@ -149,7 +203,7 @@ static int open_section(struct parse *parse, const char *line)
 		    (sections[i].has_name || !name[size]))
 			return sections[i].open(parse, rest);
 	return error_set(&parse->error, -EINVAL,
-			 "unknown section [%s] (there are [daemon], [provider NAME] and [model NAME])", name);
+			 "unknown section [%s] (there are [daemon], [provider NAME], [model NAME] and [user NAME])", name);
 }
 
 /* Moves one line without its newline into text, as far as it fits. false at the end of the file. */
@@ -224,8 +278,10 @@ static char *section_title(const struct parse *parse)
 {
 	const struct config_provider *provider = parse->target;
 	const struct config_model *model = parse->target;
+	const struct config_user *user = parse->target;
 	const char *name = parse->section == CONFIG_PROVIDER ? provider->name :
 			   parse->section == CONFIG_MODEL    ? model->name :
+			   parse->section == CONFIG_USER     ? user->name :
 							       NULL;
 
 	return xasprintf("[%s%s%s]", config_section_name(parse->section), name ? " " : "", name ? name : "");
@@ -307,6 +363,30 @@ static int check_models(struct parse *parse)
 	return 0;
 }
 
+/* What a user's section does not say is as for everybody, wherever [daemon] stands. */
+static void settle_users(struct config *config)
+{
+	const struct config_limits *all = &config->limits;
+
+	for (size_t i = 0; i < config->user_count; i++) {
+		struct config_limits *own = &config->users[i].limits;
+		const struct {
+			int64_t *own;
+			int64_t all;
+		} limits[] = {
+			{ &own->max_jobs, all->max_jobs },
+			{ &own->max_requests, all->max_requests },
+			{ &own->max_bytes, all->max_bytes },
+			{ &own->max_tokens_per_day, all->max_tokens_per_day },
+			{ &own->max_cost_per_day, all->max_cost_per_day },
+		};
+
+		for (size_t k = 0; k < ARRAY_SIZE(limits); k++)
+			if (*limits[k].own < 0)
+				*limits[k].own = limits[k].all;
+	}
+}
+
 static int parse_file(struct parse *parse)
 {
 	int wrong_line = ini_parse_stream(read_line, parse, take_key, parse);
@@ -322,6 +402,7 @@ static int parse_file(struct parse *parse)
 	}
 	if (has_failed(parse))
 		return error_prefix(&parse->error, "%s:%d", parse->path, parse->line);
+	settle_users(parse->config);
 	return check_providers(parse) ? parse->error.code : check_models(parse);
 }
 
@@ -359,6 +440,9 @@ void config_free(struct config *config)
 		config_keys_release(CONFIG_MODEL, &config->models[i]);
 	}
 	free(config->models);
+	for (size_t i = 0; i < config->user_count; i++)
+		free(config->users[i].name);
+	free(config->users);
 	config_keys_release(CONFIG_DAEMON, config);
 	free(config);
 }
@@ -377,6 +461,23 @@ const struct config_model *config_model_find(const struct config *config, const 
 		if (price_name_fits(config->models[i].name, name))
 			return &config->models[i];
 	return NULL;
+}
+
+const struct config_limits *config_limits_of(const struct config *config, int64_t uid)
+{
+	for (size_t i = 0; i < config->user_count; i++)
+		if (config->users[i].uid == uid)
+			return &config->users[i].limits;
+	return &config->limits;
+}
+
+static bool has_day_cost(const struct config *config)
+{
+	bool is_so = config->limits.max_cost_per_day > 0;
+
+	for (size_t i = 0; i < config->user_count; i++)
+		is_so |= config->users[i].limits.max_cost_per_day > 0;
+	return is_so;
 }
 
 static bool is_plain_to_elsewhere(const struct config_provider *provider)
@@ -399,6 +500,8 @@ void config_warn(const struct config *config,
 	if (config->max_connections_per_user > config->max_connections)
 		on_warning("max_connections_per_user is above max_connections and limits nobody",
 			   context);
+	if (has_day_cost(config) && !config->model_count)
+		on_warning("max_cost_per_day limits nothing, for there is no [model NAME] with a price", context);
 	for (size_t i = 0; i < config->provider_count; i++) {
 		const struct config_provider *provider = &config->providers[i];
 		/* clang-format off */

@@ -35,6 +35,7 @@ enum config_delete {
 	CONFIG_DELETE_INPUTS, /* of batches that have ended, their answers being here */
 	CONFIG_DELETE_ALL,    /* and their result files */
 };
+#define CONFIG_MAX_USERS 1024
 
 /* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
 struct config_provider {
@@ -99,6 +100,22 @@ struct config_model {
 	int64_t output_price;
 };
 
+/* What one user may have in jobs that have not ended, and use up on a day (UTC); 0: no limit. */
+struct config_limits {
+	int64_t max_jobs;
+	int64_t max_requests;
+	int64_t max_bytes; /* of inputs */
+	int64_t max_tokens_per_day; /* of input and output */
+	int64_t max_cost_per_day;   /* in millionths of the currency */
+};
+
+/* A [user NAME] section: what is different for one user. */
+struct config_user {
+	char *name; /* or the uid, as the file has it */
+	int64_t uid;
+	struct config_limits limits; /* once it is read: those of [daemon] where the section says nothing */
+};
+
 /* The whole file. */
 struct config {
 	char *state_folder;	/* /var/lib/batchd */
@@ -114,6 +131,9 @@ struct config {
 	char *currency; /* USD: of the prices */
 	struct config_model *models; /* in the order of the file */
 	size_t model_count;
+	struct config_limits limits; /* of a user without a section */
+	struct config_user *users; /* in the order of the file */
+	size_t user_count;
 };
 
 /*
@@ -131,6 +151,9 @@ const struct config_provider *config_provider_find(const struct config *config, 
 
 /* The prices of a model; NULL when no section fits its name. */
 const struct config_model *config_model_find(const struct config *config, const char *name);
+
+/* What limits a user. */
+const struct config_limits *config_limits_of(const struct config *config, int64_t uid);
 
 /*
  * Reads the key of a provider: api_key_file as a path when it has a slash in it, else as a file of that name in

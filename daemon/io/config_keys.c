@@ -42,10 +42,13 @@ struct config_key {
 
 #define DAEMON(member)   CONFIG_DAEMON, #member, offsetof(struct config, member)
 #define PROVIDER(member) CONFIG_PROVIDER, #member, offsetof(struct config_provider, member)
+#define LIMIT(member)    CONFIG_DAEMON, #member, offsetof(struct config, limits.member)
+#define USER(member)     CONFIG_USER, #member, offsetof(struct config_user, limits.member)
 #define MODEL(member)    CONFIG_MODEL, #member, offsetof(struct config_model, member)
 #define KIB              INT64_C(1024)
 #define SECOND           INT64_C(1000)
 #define DAY              (24 * 3600 * SECOND)
+#define MOST             INT64_C(1000000000000000) /* of what limits users */
 
 /* clang-format off */
 static const struct unit duration_units[] = {
@@ -148,6 +151,19 @@ static int set_price(const struct config_key *key, const char *value, void *memb
 		return error_set(err, -EINVAL, "\"%s\" is out of range (0 to 1000000)", value);
 	if (failed)
 		return error_set(err, -EINVAL, "\"%s\" is no price (10, 0.15; at most six places)", value);
+	return 0;
+}
+
+static int set_money(const struct config_key *key, const char *value, void *member,
+		     struct error *err)
+{
+	int failed = price_parse(value, member);
+
+	(void)key;
+	if (failed == -ERANGE)
+		return error_set(err, -EINVAL, "\"%s\" is out of range (0 to 1000000)", value);
+	if (failed)
+		return error_set(err, -EINVAL, "\"%s\" is no amount (10, 2.50; at most six places)", value);
 	return 0;
 }
 
@@ -300,6 +316,11 @@ static const struct config_key keys[] = {
 	{ DAEMON(max_connections_per_user), set_amount,	"250",		&count,	1,	10000 },
 	{ DAEMON(min_free),		set_amount,	"256MB",	&size,	0,	INT64_C(1000000000000) },
 	{ DAEMON(currency),		set_currency,	"USD",				NULL, 0, 0 },
+	{ LIMIT(max_jobs),		set_amount,	"0",		&count,	0,	MOST },
+	{ LIMIT(max_requests),		set_amount,	"0",		&count,	0,	MOST },
+	{ LIMIT(max_bytes),		set_amount,	"0",		&size,	0,	MOST },
+	{ LIMIT(max_tokens_per_day),	set_amount,	"0",		&count,	0,	MOST },
+	{ LIMIT(max_cost_per_day),	set_money,	"0",				NULL, 0, 0 },
 	{ PROVIDER(base_url),		set_base_url,	NULL,				NULL, 0, 0 },
 	{ PROVIDER(api_key_file),	set_key_file,	NULL,				NULL, 0, 0 },
 	{ PROVIDER(organization),	set_header,	NULL,				NULL, 0, 0 },
@@ -350,6 +371,11 @@ static const struct config_key keys[] = {
 	{ PROVIDER(sweep_files),	set_amount,	"1d",		&duration, 0,	365 * DAY },
 	{ PROVIDER(stuck_after),	set_amount,	"1d",		&duration, 0,	30 * DAY },
 	{ PROVIDER(stuck_action),	set_stuck,	"tell",				NULL, 0, 0 },
+	{ USER(max_jobs),		set_amount,	NULL,		&count,	0,	MOST },
+	{ USER(max_requests),		set_amount,	NULL,		&count,	0,	MOST },
+	{ USER(max_bytes),		set_amount,	NULL,		&size,	0,	MOST },
+	{ USER(max_tokens_per_day),	set_amount,	NULL,		&count,	0,	MOST },
+	{ USER(max_cost_per_day),	set_money,	NULL,				NULL, 0, 0 },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };
@@ -363,6 +389,7 @@ const char *config_section_name(enum config_section section)
 		[CONFIG_DAEMON]   = "daemon",
 		[CONFIG_PROVIDER] = "provider",
 		[CONFIG_MODEL]    = "model",
+		[CONFIG_USER]     = "user",
 	};
 	/* clang-format on */
 
@@ -408,7 +435,7 @@ enum possession { NOTHING, TEXT, LIST };
 static enum possession possession_of(const struct config_key *key)
 {
 	static int (*const numbers[])(const struct config_key *, const char *, void *, struct error *) = {
-		set_amount, set_percent, set_price, set_switch, set_delete, config_set_file_wait, config_set_expiry_form,
+		set_amount, set_percent, set_price, set_money, set_switch, set_delete, config_set_file_wait, config_set_expiry_form,
 		config_set_list_form,
 	};
 

@@ -122,6 +122,54 @@ int store_queue_next(struct store *store, const char *provider, const struct sto
 int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t job,
 		     int64_t number, int64_t now, struct shard *ret_shard);
 
+/* The first shard of a job that waits in a line, due or not; the caller releases. -ENOENT: there is none. */
+int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard);
+/* The next shard of a job behind number that waits in no line, though nothing of it can have been created; the same. */
+int store_queue_placed(struct store *store, int64_t job, int64_t number, struct shard *ret_shard);
+/* Parks those of a job that wait; and the way back. */
+void store_queue_park(struct store *store, int64_t job);
+void store_queue_release(struct store *store, int64_t job);
+/* The priority of all shards of a job that have not ended. */
+void store_queue_prioritize(struct store *store, int64_t job, int64_t priority);
+
+/* --- the order of jobs, and what they may use up: store_order.c --- */
+
+/* Makes the VALID jobs due at now that wait for the end of this one. */
+void store_job_wake_after(struct store *store, int64_t job, int64_t now);
+/*
+ * Calls visit for jobs whose deadline is at or before now, that are neither cancelled nor ended, nor had their last shard end; earliest
+ * first, at most limit.
+ */
+int store_deadline_due(struct store *store, int64_t now, size_t limit, void (*visit)(int64_t job, void *context),
+		       void *context);
+/* Moves the deadlines of those that are not cancelled nor ended by so many milliseconds. */
+void store_deadline_shift(struct store *store, int64_t by_ms);
+
+/* What a user has in jobs that have not ended; it is kept true by the database itself. */
+struct store_outstanding {
+	int64_t jobs;
+	int64_t requests; /* of those whose lines were checked */
+	int64_t bytes;	  /* of their inputs */
+};
+/* Nothing is zeros. */
+int store_outstanding(struct store *store, int64_t uid, struct store_outstanding *ret_outstanding);
+
+/* Adds to what a job spent, or takes from it. */
+void store_job_spend(struct store *store, int64_t job, int64_t tokens, int64_t cost);
+/* The same of a user on a day (days since 1970, UTC). */
+void store_spending_add(struct store *store, int64_t uid, int64_t day, int64_t tokens, int64_t cost);
+int store_spending_get(struct store *store, int64_t uid, int64_t day, int64_t *ret_tokens, int64_t *ret_cost);
+
+/* What the answers of a job's group used so far, against what was estimated for those requests. */
+struct store_ratio {
+	int64_t estimated, input_tokens, output_tokens;
+};
+void store_group_learn(struct store *store, int64_t job, const char *model, const char *url,
+		       const struct store_ratio *more);
+/* -ENOENT: the job has no such group. */
+int store_group_learned(struct store *store, int64_t job, const char *model, const char *url,
+			struct store_ratio *ret_ratio);
+
 /* What is under way at a provider for a model and an owner; it is kept true by the database itself. */
 struct store_flight {
 	const char *model;

@@ -27,7 +27,7 @@ static const char *const contradictions[] = {
 	"SELECT id, 0, 'its state is ' || state || ', which does not exist' FROM job WHERE state NOT BETWEEN 0 AND 7",
 	"SELECT id, 0, 'it has ended, and is due' FROM job WHERE " ENDED_JOBS " AND due_at <> 0",
 	"SELECT id, 0, 'it has not ended, waits for no shard, and is never due' FROM job WHERE due_at = 0 AND why IS NULL "
-		"AND (state IN (0, 1) OR (state IN (2, 3) AND NOT EXISTS "
+		"AND NOT (state = 1 AND is_on_hold = 1) AND (state IN (0, 1) OR (state IN (2, 3) AND NOT EXISTS "
 		"(SELECT 1 FROM shard WHERE shard.job = job.id AND shard." OPEN_SHARDS ")))",
 	"SELECT id, 0, 'a count of its requests is below 0' FROM job "
 		"WHERE min(total, ok, failed, cancelled, expired, missing, lost, invalid, resent, twice) < 0",
@@ -45,7 +45,7 @@ static const char *const contradictions[] = {
 	"SELECT id, 0, 'it has ' || ok || ' successes and no file of them' FROM job "
 		"WHERE state IN (4, 7) AND ok > 0 AND output_file = 0",
 	"SELECT id, 0, 'it has ' || (total - ok) || ' requests without success and no file of them' FROM job "
-		"WHERE state IN (4, 7) AND ok < total AND error_file = 0",
+		"WHERE (state = 4 OR (state = 7 AND finalizing_at > 0)) AND ok < total AND error_file = 0",
 	"SELECT id, 0, 'one file is said to be its input and its result' FROM job "
 		"WHERE input_file IN (output_file, error_file) OR (output_file <> 0 AND output_file = error_file)",
 	/* jobs and their shards */
@@ -89,6 +89,12 @@ static const char *const contradictions[] = {
 		"JOIN job AS x ON x.id = a.job JOIN job AS y ON y.id = b.job AND x.provider = y.provider",
 	"SELECT shard.job, shard.number, 'it is not collected, and its job was not cut yet' FROM shard JOIN job ON job.id = shard.job "
 		"WHERE job.state IN (0, 1) AND shard.state <> 5",
+	"SELECT job, number, 'it has ended, and holds back a part of the budgets' FROM shard "
+		"WHERE NOT (" OPEN_SHARDS ") AND budgeted_at <> 0",
+	"SELECT 0, 0, 'uid ' || uid || ' is said to have ' || jobs || ' jobs that have not ended, which is not so, nor their sums' "
+		"FROM outstanding WHERE (jobs, requests, bytes) IS NOT (SELECT count(*), ifnull(sum(total), 0), "
+		"ifnull(sum((SELECT bytes FROM file WHERE file.id = input_file)), 0) FROM job "
+		"WHERE job.uid = outstanding.uid AND state IN (0, 1, 2, 3))",
 	"SELECT job, shard, 'its history names a shard that it does not have' FROM event WHERE shard <> 0 "
 		"AND NOT EXISTS (SELECT 1 FROM shard WHERE shard.job = event.job AND shard.number = event.shard) GROUP BY job, shard",
 	/* what belongs to jobs */

@@ -62,6 +62,7 @@ static const struct store_field shard_fields[] = {
 	INTEGER(shard, waits), INTEGER(shard, missed_at), TEXT(shard, provider),
 	{ offsetof(struct shard, queue), STORE_ENUM }, INTEGER(shard, admitted_at),
 	INTEGER(shard, reserved_tokens), INTEGER(shard, reserved_cost), INTEGER(shard, changed_at),
+	INTEGER(shard, budgeted_at), INTEGER(shard, budgeted_tokens),
 };
 /* clang-format on */
 
@@ -376,6 +377,35 @@ int store_shard_file_owner(struct store *store, const char *provider, const char
 	store_sql_bind_text(statement, 2, file_id);
 	(void)sqlite3_bind_int64(statement, 3, shard);
 	return read_row(store, statement, 1, &ret_owner);
+}
+
+int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_FIRST);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	return take_shard(statement, ret_shard);
+}
+
+int store_queue_placed(struct store *store, int64_t job, int64_t number, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_PLACED);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	(void)sqlite3_bind_int64(statement, 2, number);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	return take_shard(statement, ret_shard);
 }
 
 int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t job,

@@ -22,12 +22,12 @@
 	"due_at, tries, polls, redone, refusal, why, refusal_code, inputs, tokens, word, ok, "      \
 	"failed, cancelled, expired, missing, lost, again, resent, twice, unknown, unreadable, "   \
 	"input_tokens, output_tokens, waits, missed_at, provider, queue, admitted_at, "              \
-	"reserved_tokens, reserved_cost, changed_at"
+	"reserved_tokens, reserved_cost, changed_at, budgeted_at, budgeted_tokens"
 #define SHARD_VALUES                                                                               \
 	"?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, "   \
 	"?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, "     \
 	"?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, "                                   \
-	"ifnull(?49, (SELECT provider FROM job WHERE job.id = ?2)), ?50, ?51, ?52, ?53, ?54"
+	"ifnull(?49, (SELECT provider FROM job WHERE job.id = ?2)), ?50, ?51, ?52, ?53, ?54, ?55, ?56"
 /* What a shard has of its job beside its own columns. */
 #define SHARD_OF_JOB "(SELECT uid FROM job WHERE job.id = ?2), (SELECT priority FROM job WHERE job.id = ?2)"
 #define FILE_COLUMNS "id, uid, purpose, name, bytes, created_at, expires_at, is_deleted, digest"
@@ -48,6 +48,12 @@
 	"  ON CONFLICT (provider, model, uid) DO UPDATE SET batches = batches + 1,"                  \
 	"  unsent = unsent + excluded.unsent, requests = requests + excluded.requests,"              \
 	"  tokens = tokens + excluded.tokens;"
+
+/* What its owner has outstanding for a job that has not ended, as a trigger sees it. */
+#define IS_OPEN(row) "(" row ".state IN (0, 1, 2, 3))"
+#define INPUT_BYTES(row) "ifnull((SELECT bytes FROM file WHERE id = " row ".input_file), 0)"
+/* Sums that a provider's words go into must not outgrow a number; what is given back leaves no less than nothing. */
+#define ADDED(sum, more) "max(0, min(4000000000000000000, " sum " + " more "))"
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
@@ -144,7 +150,9 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE absent_at > 0 AND state IN (0, 1)",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0 "
-			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > ?1 AND queue = 1)",
+			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > ?1 AND queue = 1 "
+			 "UNION ALL SELECT min(deadline_at) AS at FROM job WHERE deadline_at > 0 AND deadline_at > ?1 "
+			 "AND state IN (0, 1, 2))",
 
 	[SQL_POLLS_COUNT]   = "SELECT count(*) FROM shard WHERE state = 2 AND provider = ?1",
 	[SQL_POLLS_BEFORE]  = "SELECT id FROM shard WHERE state = 2 AND provider = ?1 AND batch_created_at < ?2",
@@ -168,7 +176,32 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_QUEUE_HEAD]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
 			    "AND priority = ?3 AND uid = ?4 AND (job, number) > (?5, ?6) AND due_at BETWEEN 1 AND ?7 "
 			    "ORDER BY job, number LIMIT 1",
+	[SQL_QUEUE_FIRST] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND queue = 1 ORDER BY number LIMIT 1",
+	[SQL_QUEUE_PARK]  = "UPDATE shard SET queue = 2 WHERE job = ?1 AND queue = 1",
+	[SQL_QUEUE_RELEASE] = "UPDATE shard SET queue = 1 WHERE job = ?1 AND queue = 2",
+	[SQL_QUEUE_PLACED] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND number > ?2 AND queue = 0 "
+			     "AND state IN (0, 1) AND intended_at = 0 ORDER BY number LIMIT 1",
+	[SQL_QUEUE_PRIORITY] = "UPDATE shard SET priority = ?2 WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES,
 	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1",
+
+	[SQL_JOB_WAKE_AFTER]  = "UPDATE job SET due_at = ?2 WHERE after_job = ?1 AND after_job > 0 "
+				"AND state = 1 AND due_at > ?2",
+	[SQL_DEADLINE_DUE]    = "SELECT id FROM job WHERE deadline_at BETWEEN 1 AND ?1 AND deadline_at > 0 "
+				"AND state IN (0, 1, 2) AND finalizing_at = 0 ORDER BY deadline_at LIMIT ?2",
+	[SQL_DEADLINES_SHIFT] = "UPDATE job SET deadline_at = max(1, deadline_at + ?1) "
+				"WHERE deadline_at > 0 AND state IN (0, 1, 2)",
+	[SQL_OUTSTANDING]     = "SELECT jobs, requests, bytes FROM outstanding WHERE uid = ?1",
+	[SQL_JOB_SPEND]       = "UPDATE job SET spent_tokens = " ADDED("spent_tokens", "?2") ", "
+				"spent_cost = " ADDED("spent_cost", "?3") " WHERE id = ?1",
+	[SQL_SPENDING_ADD]    = "INSERT INTO spending (uid, day, tokens, cost) VALUES (?1, ?2, max(0, ?3), max(0, ?4)) "
+				"ON CONFLICT (uid, day) DO UPDATE SET tokens = " ADDED("tokens", "?3") ", "
+				"cost = " ADDED("cost", "?4"),
+	[SQL_SPENDING_GET]    = "SELECT tokens, cost FROM spending WHERE uid = ?1 AND day = ?2",
+	[SQL_GROUP_LEARN]     = "UPDATE job_group SET estimated = " ADDED("estimated", "?4") ", "
+				"input_tokens = " ADDED("input_tokens", "?5") ", "
+				"output_tokens = " ADDED("output_tokens", "?6") " WHERE job = ?1 AND model = ?2 AND url = ?3",
+	[SQL_GROUP_LEARNED]   = "SELECT estimated, input_tokens, output_tokens FROM job_group "
+				"WHERE job = ?1 AND model = ?2 AND url = ?3 LIMIT 1",
 
 	[SQL_LEARNED_GET] = "SELECT value, words, at FROM learned WHERE provider = ?1 AND model = ?2 AND name = ?3",
 	[SQL_LEARNED_SET] = "INSERT INTO learned (provider, model, name, value, words, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "
@@ -393,6 +426,12 @@ static const char *const migrations[] = {
 	"ALTER TABLE shard ADD COLUMN reserved_tokens INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE shard ADD COLUMN reserved_cost INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE shard ADD COLUMN changed_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN budgeted_at INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE shard ADD COLUMN budgeted_tokens INTEGER NOT NULL DEFAULT 0;"
+	/* What the answers of a group used, against what was estimated for their requests. */
+	"ALTER TABLE job_group ADD COLUMN estimated INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job_group ADD COLUMN input_tokens INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE job_group ADD COLUMN output_tokens INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE shard SET (provider, uid) = (SELECT provider, uid FROM job WHERE job.id = shard.job);"
 	/* What was on its way goes on; what waits to be sent waits in the queue. */
 	"UPDATE shard SET admitted_at = max(uploaded_at, batch_created_at, intended_at, 1), reserved_tokens = tokens "
@@ -437,6 +476,24 @@ static const char *const migrations[] = {
 	"CREATE INDEX stray_file ON stray (file_id) WHERE file_id IS NOT NULL;"
 	"CREATE INDEX shard_results ON shard (state) WHERE state IN (3, 4);"
 	"CREATE INDEX file_expiry ON file (expires_at) WHERE is_deleted < 2 AND expires_at > 0;"
+	/* What users have in jobs that have not ended, added up by the triggers below and by nobody else. */
+	"CREATE TABLE outstanding ("
+	"  uid INTEGER PRIMARY KEY, jobs INTEGER NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;"
+	"INSERT INTO outstanding SELECT uid, count(*), sum(total), sum(" INPUT_BYTES("job") ") FROM job"
+	"  WHERE " IS_OPEN("job") " GROUP BY uid;"
+	"CREATE TRIGGER outstanding_begins AFTER INSERT ON job WHEN " IS_OPEN("new") " BEGIN"
+	"  INSERT INTO outstanding (uid, jobs, requests, bytes) VALUES (new.uid, 1, new.total, " INPUT_BYTES("new") ")"
+	"  ON CONFLICT (uid) DO UPDATE SET jobs = jobs + 1, requests = requests + excluded.requests,"
+	"  bytes = bytes + excluded.bytes; END;"
+	"CREATE TRIGGER outstanding_moves AFTER UPDATE OF state, total ON job"
+	"  WHEN " IS_OPEN("old") " <> " IS_OPEN("new") " OR (" IS_OPEN("new") " AND old.total <> new.total) BEGIN"
+	"  UPDATE outstanding SET jobs = jobs + " IS_OPEN("new") " - " IS_OPEN("old") ","
+	"  requests = requests + " IS_OPEN("new") " * new.total - " IS_OPEN("old") " * old.total,"
+	"  bytes = bytes + (" IS_OPEN("new") " - " IS_OPEN("old") ") * " INPUT_BYTES("new") " WHERE uid = new.uid; END;"
+	"CREATE TRIGGER outstanding_ends AFTER DELETE ON job WHEN " IS_OPEN("old") " BEGIN"
+	"  UPDATE outstanding SET jobs = jobs - 1, requests = requests - old.total, bytes = bytes - " INPUT_BYTES("old")
+	"  WHERE uid = old.uid; END;"
+	"CREATE INDEX job_after ON job (after_job) WHERE after_job > 0;"
 	"CREATE INDEX job_deadline ON job (deadline_at) WHERE deadline_at > 0 AND state IN (0, 1, 2);",
 };
 /* clang-format on */

@@ -11,11 +11,13 @@
  *	VALID	   -> RUNNING	  [cut]		every row belongs to a shard
  *	VALID	   -> CANCELLED	  [pipeline_cancel]
  *	RUNNING	   -> COMPLETED	  [merge]	every shard ended, results are on disk
- *	RUNNING	   -> CANCELLING  [pipeline_cancel]
+ *	RUNNING	   -> CANCELLING  [pipeline_cancel, order]
  *	RUNNING	   -> FAILED	  [merge]	the rows could not be accounted for: a person must look
  *	CANCELLING -> CANCELLED	  [merge]	every shard ended; what was answered is kept
  *	CANCELLING -> FAILED	  [merge]
- *	RUNNING	   -> EXPIRED	  [merge]	past its own deadline (not set by anything yet)
+ *	ACCEPTED   -> EXPIRED	  [order]	its deadline passed before anything of it was sent
+ *	VALID	   -> EXPIRED	  [order]	the same
+ *	CANCELLING -> EXPIRED	  [merge]	it is cancelled because its deadline passed (is_expiring)
  *
  *	CUT	   -> UPLOADED	  [upload]	the provider has the rows as a file
  *	CUT	   -> DROPPED	  [upload]	too large for the provider: its halves are new shards
@@ -45,6 +47,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* A job's priority where none was asked for, and the highest that needs no operator. */
+#define JOB_PRIORITY 50
+#define JOB_MAX_PRIORITY 100
 
 /* These numbers are on disk: never change one. */
 enum job_state {
@@ -127,7 +133,7 @@ struct job {
 	int64_t after_job;  /* not cut before that job has ended; 0: of none */
 	int64_t deadline_at; /* 0: none; then it ends with what it has */
 	bool is_on_hold;    /* a person's word: nothing more of it is sent until another one */
-	bool is_expiring;   /* its cancel is its deadline's */
+	bool is_expiring;   /* its cancel is its deadline's: whoever comes first, that or a person, says how it ends */
 	int64_t budget_tokens; /* 0: no bound */
 	int64_t budget_cost;   /* millionths of the currency; 0: no bound */
 	int64_t spent_tokens;  /* by the answers, and what is reserved for those to come */
@@ -202,7 +208,9 @@ struct shard {
 	enum shard_queue queue;
 	int64_t admitted_at;	 /* since when it counts against the provider's limits, until it ends; 0: it does not */
 	int64_t reserved_tokens; /* so many of those it may enqueue */
-	int64_t reserved_cost;	 /* of its job's and its owner's budgets; millionths of the currency */
+	int64_t budgeted_at;	 /* when its part of its job's and its owner's budgets was taken; 0: none is, or it was settled */
+	int64_t budgeted_tokens; /* so many, of input and output */
+	int64_t reserved_cost;	 /* and so much; millionths of the currency */
 	int64_t changed_at;	 /* when the provider last told something new of its batch */
 	int64_t missed_at; /* when answers that should be there were first looked for in vain; 0: not yet */
 	char *why;

@@ -258,6 +258,12 @@ static int weigh(struct collect *collect, struct error *err)
 
 /* --- the outcomes --- */
 
+/* What a row that did not run is, of a job that shall end. */
+static enum outcome_kind unwanted(const struct collect *collect)
+{
+	return collect->plan.is_job_expired ? OUTCOME_EXPIRED : OUTCOME_CANCELLED;
+}
+
 static struct verdict judge_unanswered(const struct collect *collect)
 {
 	struct verdict verdict = verdicts_by_end[collect->end];
@@ -266,7 +272,7 @@ static struct verdict judge_unanswered(const struct collect *collect)
 	if (is_doubtful && collect->result.resent)
 		verdict.kind = OUTCOME_AGAIN;
 	if (verdict.kind == OUTCOME_AGAIN && collect->plan.is_job_cancelled)
-		verdict.kind = OUTCOME_CANCELLED;
+		verdict.kind = unwanted(collect);
 	if (collect->result.is_given_up)
 		verdict.kind = OUTCOME_REFUSED;
 	return verdict;
@@ -282,7 +288,7 @@ static struct verdict judge_answered(const struct collect *collect, const struct
 	if (verdict.kind != OUTCOME_AGAIN)
 		return verdict;
 	if (verdict.is_free && collect->plan.is_job_cancelled)
-		verdict.kind = OUTCOME_CANCELLED;
+		verdict.kind = unwanted(collect);
 	else if (is_free)
 		verdict.kind = OUTCOME_AGAIN;
 	/* What else a validation says of a line is final, whatever its code is. */
@@ -292,6 +298,16 @@ static struct verdict judge_answered(const struct collect *collect, const struct
 	return verdict;
 }
 
+/* The provider says that it was cancelled, which is our doing and not why the request has no answer. */
+static void drop_line(struct member *member)
+{
+	member->source = 0;
+	member->status = 0;
+	member->answer_offset = 0;
+	member->answer_length = 0;
+	member->answer_check = 0;
+}
+
 static void conclude(struct collect *collect, struct member *member)
 {
 	struct collect_result *result = &collect->result;
@@ -299,6 +315,8 @@ static void conclude(struct collect *collect, struct member *member)
 
 	member->kind = (uint8_t)verdict.kind;
 	member->is_free = verdict.is_free;
+	if (verdict.kind == OUTCOME_EXPIRED)
+		drop_line(member);
 	result->input_tokens += member->input_tokens;
 	result->output_tokens += member->output_tokens;
 	if (verdict.kind == OUTCOME_AGAIN) {

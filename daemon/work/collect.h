@@ -36,6 +36,7 @@ struct collect_plan {
 	uint64_t id_key;
 	enum collect_end end;
 	bool is_job_cancelled; /* we asked for the cancel: what did not run stays cancelled */
+	bool is_job_expired;   /* because of the job's deadline: it is OUTCOME_EXPIRED in place of OUTCOME_CANCELLED, without a line */
 	int64_t max_attempts;  /* of one request, counting those that cost one */
 	int64_t resend_lost;   /* so many of 10,000 may be sent again unasked though their answers may have been paid for */
 	struct load_limits limits; /* for the loads of what goes again */

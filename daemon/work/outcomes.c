@@ -209,6 +209,7 @@ static void settle(enum outcomes_rest rest, struct record_outcome *outcome)
 	static const uint8_t kinds[] = {
 		[OUTCOMES_MISSING] = OUTCOME_MISSING,
 		[OUTCOMES_CANCELLED] = OUTCOME_CANCELLED,
+		[OUTCOMES_EXPIRED] = OUTCOME_EXPIRED,
 		[OUTCOMES_OPEN] = OUTCOME_NONE,
 	};
 
@@ -260,7 +261,7 @@ enum outcomes_rest outcomes_rest_of(enum job_state state)
 		[JOB_ACCEPTED] = OUTCOMES_OPEN,       [JOB_VALID] = OUTCOMES_OPEN,
 		[JOB_RUNNING] = OUTCOMES_OPEN,        [JOB_CANCELLING] = OUTCOMES_OPEN,
 		[JOB_COMPLETED] = OUTCOMES_MISSING,   [JOB_FAILED] = OUTCOMES_MISSING,
-		[JOB_CANCELLED] = OUTCOMES_CANCELLED, [JOB_EXPIRED] = OUTCOMES_MISSING,
+		[JOB_CANCELLED] = OUTCOMES_CANCELLED, [JOB_EXPIRED] = OUTCOMES_EXPIRED,
 	};
 
 	return rests[state];

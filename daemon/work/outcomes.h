@@ -51,6 +51,7 @@ bool outcomes_is_invalid(const struct outcomes_shards *shards, const struct reco
 enum outcomes_rest {
 	OUTCOMES_MISSING,   /* the job ended: no answer is known */
 	OUTCOMES_CANCELLED, /* the job was cancelled: they never ran */
+	OUTCOMES_EXPIRED,   /* the job's deadline passed: the same */
 	OUTCOMES_OPEN,	    /* the job goes on: OUTCOME_NONE */
 };
 /* What they are for in a job that is in this state. */

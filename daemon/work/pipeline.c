@@ -17,6 +17,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/deaths.h"
+#include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/task.h"
 #include "daemon/work/tidy.h"
@@ -31,6 +32,9 @@ static const struct step job_steps[JOB_STATE_COUNT] = {
 	[JOB_RUNNING]    = { "merge",    step_merge,    JOB_COMPLETED, false },
 	[JOB_CANCELLING] = { "merge",    step_merge,    JOB_CANCELLED, false },
 };
+
+/* Of a job that is being cancelled because of its deadline. */
+static const struct step expiry = { "merge", step_merge, JOB_EXPIRED, false };
 
 static const struct step shard_steps[SHARD_STATE_COUNT] = {
 	[SHARD_CUT]       = { "upload",  step_upload,  SHARD_UPLOADED,  true  },
@@ -162,6 +166,8 @@ void pipeline_job_state(struct pipeline *pipeline, struct job *job, enum job_sta
 	if (pipeline->has_deaths && state != JOB_CANCELLING && state != JOB_FAILED)
 		store_death_forget(pipeline->store, job->id, 0);
 	store_job_save(pipeline->store, job);
+	if (job_is_ended(state))
+		store_job_wake_after(pipeline->store, job->id, now);
 	pipeline_tell(pipeline, job, NULL, job_events[state], state == JOB_FAILED ? "warning" : "info", words);
 }
 
@@ -181,6 +187,7 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 	shard->why = state == SHARD_UNCERTAIN ? xstrdup(words) : NULL;
 	if (pipeline->has_deaths)
 		store_death_forget(pipeline->store, job->id, shard->number);
+	order_place(pipeline, job, shard);
 	store_shard_save(pipeline->store, shard);
 	tidy_note_end(pipeline, shard);
 	pipeline_tell(pipeline, job, shard, shard_events[state], state == SHARD_UNCERTAIN ? "error" : "info", words);
@@ -314,6 +321,8 @@ bool pipeline_is_running(const struct pipeline *pipeline, const struct store_due
 
 const struct step *pipeline_step(const struct job *job, const struct shard *shard)
 {
+	if (!shard && job->state == JOB_CANCELLING && job->is_expiring)
+		return &expiry;
 	return shard ? &shard_steps[shard->state] : &job_steps[job->state];
 }
 
@@ -462,6 +471,16 @@ int64_t pipeline_accept(struct pipeline *pipeline, struct job *job)
 	return job->id;
 }
 
+void pipeline_wind_up(struct pipeline *pipeline, struct job *job, const char *words)
+{
+	pipeline_job_state(pipeline, job, JOB_CANCELLING, words);
+	/* Its merge is due when the last shard has ended, which may be so already. */
+	job->due_at = job->finalizing_at;
+	store_job_save(pipeline->store, job);
+	/* Those in uncertainty end too: the owner has decided. A shard whose step is under way learns of it when that ends. */
+	store_shard_poke(pipeline->store, job->id, loop_now_ms(pipeline->loop));
+}
+
 int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
 {
 	auto_job job = { 0 };
@@ -487,12 +506,7 @@ int pipeline_cancel(struct pipeline *pipeline, int64_t job_id)
 	case JOB_RUNNING:
 		break;
 	}
-	pipeline_job_state(pipeline, &job, JOB_CANCELLING, NULL);
-	/* Its merge is due when the last shard has ended, which may be so already. */
-	job.due_at = job.finalizing_at;
-	store_job_save(pipeline->store, &job);
-	/* Those in uncertainty end too: the owner has decided. A shard whose step is under way learns of it when that ends. */
-	store_shard_poke(pipeline->store, job_id, loop_now_ms(pipeline->loop));
+	pipeline_wind_up(pipeline, &job, NULL);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "daemon/work/api.h"
 
 struct providers {
+	const struct config *config;
 	struct provider *list;
 	size_t count;
 };
@@ -47,6 +48,7 @@ int providers_new(struct loop *loop, struct http *http, const struct config *con
 {
 	struct providers *providers = xcalloc(1, sizeof(*providers));
 
+	providers->config = config;
 	providers->list = xcalloc(config->provider_count, sizeof(*providers->list));
 	for (; providers->count < config->provider_count; providers->count++) {
 		const struct config_provider *section = &config->providers[providers->count];
@@ -71,6 +73,11 @@ void providers_free(struct providers *providers)
 	}
 	free(providers->list);
 	free(providers);
+}
+
+const struct config *providers_config(const struct providers *providers)
+{
+	return providers->config;
 }
 
 void providers_set_note(struct providers *providers, struct note *note)

@@ -42,6 +42,9 @@ struct provider *providers_find(struct providers *providers, const char *name);
 /* The i-th, in the order of the config; NULL after the last. The first is the default. */
 struct provider *providers_at(struct providers *providers, size_t index);
 
+/* The config that they are of. */
+const struct config *providers_config(const struct providers *providers);
+
 /* What one of its batches may hold; NULL: the official provider's limits. */
 void provider_limits(const struct provider *provider, struct load_limits *ret_limits);
 

@@ -9,6 +9,7 @@
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/work/admission.h"
+#include "daemon/work/order.h"
 #include "daemon/work/pipeline.h"
 #include "daemon/work/sweep.h"
 
@@ -69,6 +70,8 @@ static void check_clock(struct scheduler *scheduler, int64_t now)
 		return;
 	log_warning("the clock was set; waits are counted anew", log_number("IN_MS", step));
 	store_clock_stepped(scheduler->store, now, step < 0 ? now : now + LONGEST_WAIT_MS);
+	/* A deadline is a time that passes, and no time of the day; and an end is not undone. */
+	store_deadline_shift(scheduler->store, step);
 }
 
 /* False: what is due could not be read, or not all of it. */
@@ -89,13 +92,17 @@ static void on_time(void *context)
 	struct scheduler *scheduler = context;
 	int64_t now = loop_now_ms(scheduler->loop);
 	bool is_read;
+	bool has_more;
 
 	check_clock(scheduler, now);
+	has_more = order_run_deadlines(scheduler->pipeline, now);
 	admission_run(scheduler->store, scheduler->providers, now);
 	sweeps_run(scheduler->sweeps, now);
 	is_read = run_due(scheduler, now, false);
 	is_read &= run_due(scheduler, now, true);
 	sleep_until_next(scheduler, now, is_read);
+	if (has_more)
+		scheduler_kick(scheduler);
 }
 
 static void on_wake(void *context)

@@ -13,6 +13,7 @@
 #include "daemon/io/vault.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/api_words.h"
 #include "daemon/work/collect.h"
 #include "daemon/work/digest.h"
 #include "daemon/work/needs.h"
@@ -64,7 +65,11 @@ static enum collect_end end_of(struct task *task)
 		end = COLLECT_CANCELLED;
 		break;
 	case API_STATUS_FAILED:
-		end = shard->refusal ? COLLECT_REFUSED : COLLECT_INVALID;
+		/* Only the queue was full: nothing is wrong with the requests, which would have gone again. */
+		if (task->job.state == JOB_CANCELLING && api_says_full(shard->refusal_code, shard->refusal))
+			end = COLLECT_CANCELLED;
+		else
+			end = shard->refusal ? COLLECT_REFUSED : COLLECT_INVALID;
 		break;
 	case API_STATUS_UNKNOWN:
 	case API_STATUS_VALIDATING:
@@ -294,6 +299,7 @@ void step_collect(struct task *task)
 		.id_key = store_id_key(task_store(task)),
 		.end = end_of(task),
 		.is_job_cancelled = task->job.state == JOB_CANCELLING,
+		.is_job_expired = task->job.is_expiring,
 		.max_attempts = task->job.max_attempts,
 		.resend_lost = config ? config->resend_lost : DEFAULT_RESEND_LOST,
 	};

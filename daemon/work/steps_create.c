@@ -11,6 +11,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/ready.h"
 #include "daemon/work/redo.h"
@@ -168,7 +169,7 @@ static void forget_intent(struct task *task)
 	task_finish(task, TASK_NOT_YET, NULL);
 }
 
-/* The intent is on disk: now the call may leave, unless a cancel or a stop came in between. */
+/* The intent is on disk: now the call may leave, unless a cancel, a hold or a stop came in between. */
 static void on_intended(int result, void *context)
 {
 	struct task *task = context;
@@ -179,7 +180,7 @@ static void on_intended(int result, void *context)
 		task_free(task);
 		return;
 	}
-	if (task->pipeline->is_stopping || task_is_cancelled(task)) {
+	if (task->pipeline->is_stopping || task_is_cancelled(task) || order_is_on_hold(task)) {
 		/* This turn is over, and what is written now needs another one. */
 		pipeline_wake(task->pipeline, 0);
 		forget_intent(task);
@@ -207,6 +208,6 @@ void step_create(struct task *task)
 		lookup_start(task);
 	else if (task->job.state != JOB_RUNNING)
 		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
-	else
+	else if (!order_parks(task))
 		ready_await(task, intend);
 }

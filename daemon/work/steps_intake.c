@@ -15,6 +15,7 @@
 #include "daemon/work/cut.h"
 #include "daemon/work/digest.h"
 #include "daemon/work/intake.h"
+#include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/rows.h"
 #include "daemon/work/skipped.h"
@@ -404,6 +405,8 @@ void step_cut(struct task *task)
 	struct cut *cut = NULL;
 	int r;
 
+	if (order_waits(task))
+		return;
 	provider_limits(task->provider, &limits);
 	/* The one shard that a job may have before it is cut is that of the lines that are left out. */
 	r = cut_new(task_vault(task), task->job.id, first, first > SKIPPED_SHARD, &limits, &cut, &err);

@@ -238,7 +238,9 @@ void step_merge(struct task *task)
 	const struct merge_plan plan = {
 		.selection = MERGE_OK,
 		.form = MERGE_LINES,
-		.rest = is_cancelled ? OUTCOMES_CANCELLED : OUTCOMES_MISSING,
+		.rest = !is_cancelled	      ? OUTCOMES_MISSING :
+			task->job.is_expiring ? OUTCOMES_EXPIRED :
+						OUTCOMES_CANCELLED,
 	};
 	struct error err = { 0 };
 	int r;

@@ -12,6 +12,7 @@
 #include "daemon/model/dialect.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
 #include "daemon/work/strays.h"
@@ -208,7 +209,7 @@ void step_upload(struct task *task)
 		task_go(task, SHARD_CANCELLED, "cancelled before it was sent");
 		return;
 	}
-	if (judge_endpoint(task))
+	if (judge_endpoint(task) || order_parks(task))
 		return;
 	upload = xcalloc(1, sizeof(*upload));
 	task->work = upload;

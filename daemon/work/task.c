@@ -15,6 +15,8 @@
 #include "daemon/io/store.h"
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
+#include "daemon/work/budget.h"
+#include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 
 #define EXIT_IO 74
@@ -127,6 +129,7 @@ static void postpone(struct task *task, int64_t wait_ms, const char *words)
 		free(task->shard.why);
 		task->shard.why = xstrdup(words);
 		task->shard.due_at = at;
+		order_place(task->pipeline, &task->job, &task->shard);
 		store_shard_save(task->pipeline->store, &task->shard);
 	} else {
 		free(task->job.why);
@@ -324,25 +327,22 @@ void task_work(struct task *task, int (*slice)(struct task *task, struct error *
 	loop_timer_set(task->pipeline->worker, 0);
 }
 
-/* Whether the task's job goes on, as the store knows it now. */
-static bool shall_be_sent(const struct task *task)
-{
-	auto_job job = { 0 };
-
-	return store_job_get(task->pipeline->store, task->job.id, &job) == 0 &&
-	       (job.state == JOB_VALID || job.state == JOB_RUNNING);
-}
 
 /* What is to be sent waits for its turn. What may be at the provider already counts there, and is not held up. */
 static void place(struct task *task, struct shard *shard)
 {
-	if (shard->state != SHARD_CUT && shard->state != SHARD_UPLOADED)
+	auto_job job = { 0 };
+
+	if ((shard->state != SHARD_CUT && shard->state != SHARD_UPLOADED) ||
+	    store_job_get(task->pipeline->store, task->job.id, &job))
 		return;
 	if (shard->intended_at) {
 		shard->admitted_at = task_now(task);
 		shard->reserved_tokens = shard->tokens;
-	} else if (shall_be_sent(task)) {
-		shard->queue = SHARD_WAITING;
+		budget_reserve(task->pipeline->store, providers_config(task->pipeline->providers), &job, shard,
+			       task_now(task));
+	} else if (job.state == JOB_VALID || job.state == JOB_RUNNING) {
+		shard->queue = job.is_on_hold ? SHARD_PARKED : SHARD_WAITING;
 	}
 }
 

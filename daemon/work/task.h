@@ -83,6 +83,8 @@ struct pipeline {
 void pipeline_job_state(struct pipeline *pipeline, struct job *job, enum job_state state, const char *words);
 void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, struct shard *shard,
 			  enum shard_state state, const char *words);
+/* A running job shall end: it is CANCELLING, what waits of it is due at once. job is saved. */
+void pipeline_wind_up(struct pipeline *pipeline, struct job *job, const char *words);
 /* Adds an event to a job's history and, after the commit, a line to the log. shard may be NULL. type is a constant. */
 void pipeline_tell(struct pipeline *pipeline, const struct job *job, const struct shard *shard, const char *type,
 		   const char *level, const char *words);

@@ -337,7 +337,7 @@ static void check_claims(struct look *look)
 {
 	const struct job *job = &look->job;
 	bool is_cut = job->state == JOB_RUNNING || job->state == JOB_CANCELLING || job->state == JOB_COMPLETED ||
-		      job->state == JOB_EXPIRED || (job->state == JOB_CANCELLED && job->finalizing_at);
+		      ((job->state == JOB_CANCELLED || job->state == JOB_EXPIRED) && job->finalizing_at);
 
 	if (!is_cut || !look->has_rows || look->is_in_ruins || look->claims == look->rows.count)
 		return;

@@ -14,8 +14,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/buffer.h"
@@ -48,6 +50,39 @@ static void reads_durations_and_nothing_else(void)
 		CHECK_ROW(rows[i].text, rows[i].ms < 0 ? result == rows[i].ms && ms == -1
 						       : result == 0 && ms == rows[i].ms);
 	}
+}
+
+/* Now is 2026-11-23T10:30:20 in a zone that is an hour ahead of UTC, and two in summer. */
+static void reads_moments_as_the_clock_on_the_wall_shows_them(void)
+{
+	/* clang-format off */
+	static const struct {
+		const char *text;
+		int64_t seconds;	/* from now; below 0: refused */
+	} rows[] = {
+		{ "+2h", 7200 }, { "+90", 90 }, { "+1ms", 1 }, { "+0", 0 },
+		{ "10:31", 40 }, { "22:00", 41380 }, { "10:30", 86380 }, { "10:00", 84580 }, { "00:00", 48580 },
+		{ "2026-11-23 10:31", 40 }, { "2026-11-23T10:30:25", 5 }, { "2026-11-23 10:30:25", 5 },
+		{ "2026-11-23T09:30:25Z", 5 }, { "2026-11-23T10:30:25+01:00", 5 }, { "1795426225", 5 },
+		{ "2027-03-27 10:31", 10713640 }, { "2027-03-29 10:31", 10713640 + 172800 - 3600 },
+		{ "", -1 }, { "+", -1 }, { "-2h", -1 }, { "+2x", -1 }, { " 22:00", -1 }, { "22:00 ", -1 }, { "24:00", -1 },
+		{ "22:60", -1 }, { "22", 22 - 1795426220 }, { "2026-11-31 08:00", -1 }, { "2026-13-01 08:00", -1 },
+		{ "2026-11-23", -1 }, { "2026-11-23 08:00 ", -1 }, { "tomorrow", -1 },
+	};
+	/* clang-format on */
+	const int64_t now = 1795426220;
+
+	CU_ASSERT_EQUAL(setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3", 1), 0);
+	tzset();
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		int64_t at = INT64_MIN;
+		int result = words_moment(rows[i].text, now, &at);
+
+		CHECK_ROW(rows[i].text, rows[i].seconds == -1 ? result == -EINVAL && at == INT64_MIN
+							      : result == 0 && at == now + rows[i].seconds);
+	}
+	CU_ASSERT_EQUAL(unsetenv("TZ"), 0);
+	tzset();
 }
 
 static void reads_job_ids_in_both_forms(void)
@@ -553,6 +588,7 @@ int main(void)
 {
 	CU_TestInfo claims[] = {
 		CHECK(reads_durations_and_nothing_else),
+		CHECK(reads_moments_as_the_clock_on_the_wall_shows_them),
 		CHECK(reads_job_ids_in_both_forms),
 		CHECK(holds_metadata_to_the_limits_of_the_api),
 		CHECK(writes_times_and_sizes_for_people),

@@ -67,6 +67,14 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a]\napi_key = sk-secret\n", ":2: [provider a]: unknown key \"api_key\"" },
 	{ "[provider a]\nsocket = /x\n", ":2: [provider a]: unknown key \"socket\"" },
 	{ "[daemon]\nbase_url = https://h\n", ":2: [daemon]: unknown key \"base_url\"" },
+	{ "[daemon]\nmax_jobs = few\n", ":2: [daemon] max_jobs: \"few\" is no whole number" },
+	{ "[daemon]\nmax_cost_per_day = 1 USD\n", ":2: [daemon] max_cost_per_day: \"1 USD\" is no amount (10, 2.50; at most six places)" },
+	{ "[user]\n", ":1: [user NAME] takes the name of a user, or a uid" },
+	{ "[user no-such-user-here]\n", ":1: [user no-such-user-here]: there is no such user" },
+	{ "[user 4294967295]\n", ":1: [user 4294967295]: there is no such user" },
+	{ "[user -1]\n", ":1: [user -1]: there is no such user" },
+	{ "[user 0]\nmax_jobs = 1\n[user root]\n", ":3: [user root] stands here twice (first at line 1, as [user 0])" },
+	{ "[user 7]\nmax_file = 1\n", ":2: [user 7]: unknown key \"max_file\"" },
 	{ "[daemon]\nlog_level = loud\n", ":2: [daemon] log_level: \"loud\" is no level (error, warning, notice, info, debug)" },
 	{ "[daemon]\nmin_free = 1\nmin_free = 2\n", ":3: [daemon] min_free: given twice (first at line 2)" },
 	{ "[daemon]\n[daemon]\n", ":2: [daemon] stands here twice (first at line 1)" },
@@ -75,10 +83,10 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a/b]\n", ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
 	{ "[provider abcdefghijklmnopqrstuvwxyz1234567]\n",
 	  ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
-	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME] and [model NAME])" },
-	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME] and [model NAME])" },
-	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME] and [model NAME])" },
-	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME] and [model NAME])" },
+	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
+	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
+	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
+	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
 	{ "[model]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model a b]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model \xc3\xa9]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
@@ -368,6 +376,32 @@ static void limits_the_number_of_models(void)
 	CU_ASSERT_STRING_EQUAL(err.text, ":515: more than 256 models");
 }
 
+static void gives_each_user_what_its_section_says_and_the_rest_as_all(void)
+{
+	/* clang-format off */
+	static const struct { int64_t uid; struct config_limits limits; } rows[] = {
+		{ 0,    { 0, 20, 3000, 40, 5500000 } },
+		{ 1000, { 1, 20, 7, 40, 5500000 } },
+		{ 1001, { 10, 20, 3000, 0, 250000 } },
+		{ 1002, { 10, 20, 3000, 40, 5500000 } },
+	};
+	/* clang-format on */
+	static const char text[] =
+		"[user root]\nmax_jobs = 0\n[user 1000]\nmax_jobs = 1\nmax_bytes = 7\n" PROVIDER
+		"[daemon]\nmax_jobs = 10\nmax_requests = 20\nmax_bytes = 3KB\nmax_tokens_per_day = 40\n"
+		"max_cost_per_day = 5.5\n[user 1001]\nmax_cost_per_day = 0.25\nmax_tokens_per_day = 0\n";
+	auto_with(config_free) struct config *config = NULL;
+	struct error err = {0};
+
+	CU_ASSERT_FATAL(load(text, strlen(text), &config, &err) == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *name = xasprintf("uid %d", (int)rows[i].uid);
+		const struct config_limits *limits = config_limits_of(config, rows[i].uid);
+
+		CHECK_ROW(name, memcmp(limits, &rows[i].limits, sizeof(*limits)) == 0);
+	}
+}
+
 /* The longest line is what inih's buffer leaves: it takes 200 bytes here, but a build may differ.
  */
 static void names_the_line_that_is_too_long(void)
@@ -625,7 +659,8 @@ static void prints_every_key_so_that_it_can_be_read_back(void)
 	rewind(file);
 	while (fscanf(file, "%31s %63s %63s\n", section, name, preset) == 3) {
 		if (strcmp(section, before) != 0)
-			buffer_add_format(&text, "[%s%s]\n%s", section, *section == 'd' ? "" : " a",
+			buffer_add_format(&text, "[%s%s]\n%s", section,
+					  *section == 'd' ? "" : *section == 'u' ? " 1000" : " a",
 					  *section == 'p' ? "base_url = http://h\n" : "");
 		memcpy(before, section, sizeof(before));
 		if (strcmp(preset, "-") != 0)
@@ -633,7 +668,7 @@ static void prints_every_key_so_that_it_can_be_read_back(void)
 		count++;
 	}
 	buffer_add_text(&text, "input_price = 1\n");
-	CU_ASSERT(count == 58);
+	CU_ASSERT(count == 66);
 	CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == 0);
 	(void)unlink(path);
 }
@@ -658,6 +693,7 @@ CHECK_MAIN("config", CHECK(makes_its_folder), CHECK(refuses_a_wrong_file_with_it
 	   CHECK(lets_a_comment_be_of_any_length_and_content), CHECK(refuses_a_zero_byte_anywhere),
 	   CHECK(survives_any_bytes), CHECK(limits_the_number_of_providers),
 	   CHECK(limits_the_number_of_models), CHECK(takes_the_first_prices_that_fit_a_model),
+	   CHECK(gives_each_user_what_its_section_says_and_the_rest_as_all),
 	   CHECK(names_the_file_that_cannot_be_read), CHECK(reads_durations_and_sizes),
 	   CHECK(reads_a_key_that_is_only_its_owners),
 	   CHECK(reads_a_credential_of_the_service_manager),

@@ -32,10 +32,11 @@ static const struct { enum shard_state state; int number; const char *name; bool
 
 static const struct { enum job_state from, to; } job_arrows[] = {
 	{ JOB_ACCEPTED, JOB_VALID },       { JOB_ACCEPTED, JOB_FAILED },   { JOB_ACCEPTED, JOB_CANCELLED },
-	{ JOB_VALID, JOB_RUNNING },        { JOB_VALID, JOB_CANCELLED },
+	{ JOB_ACCEPTED, JOB_EXPIRED },
+	{ JOB_VALID, JOB_RUNNING },        { JOB_VALID, JOB_CANCELLED },   { JOB_VALID, JOB_EXPIRED },
 	{ JOB_RUNNING, JOB_COMPLETED },    { JOB_RUNNING, JOB_CANCELLING },
-	{ JOB_RUNNING, JOB_FAILED },       { JOB_RUNNING, JOB_EXPIRED },
-	{ JOB_CANCELLING, JOB_CANCELLED }, { JOB_CANCELLING, JOB_FAILED },
+	{ JOB_RUNNING, JOB_FAILED },
+	{ JOB_CANCELLING, JOB_CANCELLED }, { JOB_CANCELLING, JOB_FAILED }, { JOB_CANCELLING, JOB_EXPIRED },
 };
 
 static const struct { enum shard_state from, to; } shard_arrows[] = {

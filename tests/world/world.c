@@ -295,8 +295,9 @@ static void commit(struct world *world)
 	require(store_commit(world->store, &err) == 0, err.text);
 }
 
-int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
+int64_t world_submit_as(struct world *world, const struct job *wish, const char *input)
 {
+	int64_t uid = wish->uid;
 	struct vault_writer *writer = vault_writer_new(world->vault, VAULT_FILE_LIMIT);
 	const struct store_file file = {
 		.uid = uid,
@@ -310,6 +311,13 @@ int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
 		.endpoint = (char *)(uintptr_t) "/v1/chat/completions",
 		.window = (char *)(uintptr_t) "24h",
 		.provider = world->provider.name,
+		.priority = wish->priority,
+		.begin_at = wish->begin_at,
+		.after_job = wish->after_job,
+		.deadline_at = wish->deadline_at,
+		.is_on_hold = wish->is_on_hold,
+		.budget_tokens = wish->budget_tokens,
+		.budget_cost = wish->budget_cost,
 	};
 
 	require(vault_write(writer, input, strlen(input), NULL) == 0, "no room for an input");
@@ -318,6 +326,11 @@ int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
 	commit(world);
 	scheduler_kick(world->scheduler);
 	return job.id;
+}
+
+int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
+{
+	return world_submit_as(world, &(struct job){ .uid = uid, .priority = JOB_PRIORITY }, input);
 }
 
 int64_t world_submit(struct world *world, const char *input)

@@ -65,6 +65,8 @@ void world_script(struct world *world, const char *json);
 /* A job with this input, on disk when it returns: its number. */
 int64_t world_submit(struct world *world, const char *input);
 int64_t world_submit_for(struct world *world, int64_t uid, const char *input);
+/* The same as somebody wants it: priority, begin_at, after_job, deadline_at, is_on_hold and budgets are taken from wish. */
+int64_t world_submit_as(struct world *world, const struct job *wish, const char *input);
 /* A job of the requests of an ended one that have no success. */
 int64_t world_retry(struct world *world, int64_t job);
 /* Asks for a job's end, on disk when it returns. */
