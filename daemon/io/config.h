@@ -15,6 +15,7 @@ struct error;
 #define CONFIG_DEFAULT_PATH "/etc/batchd/batchd.conf"
 #define CONFIG_MAX_PROVIDERS 64
 #define CONFIG_MAX_MODELS 256
+#define CONFIG_MAX_ROUTES 256
 
 /* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
 struct config_provider {
@@ -43,6 +44,7 @@ struct config_provider {
 	int64_t resend_lost;   /* 1%: of a shard's requests, in parts of 10,000 */
 	int64_t batch_discount; /* 50%: of the prices in [model NAME], in parts of 10,000 */
 	int64_t max_transfers; /* 4: uploads and downloads at once */
+	int64_t move_after;    /* 10m: unable for so long, what waits for it moves on to the next provider of its list */
 	bool trust_list;       /* no */
 };
 
@@ -51,6 +53,13 @@ struct config_model {
 	char *name; /* "*" in it stands for any letters; the first section that fits a model counts */
 	int64_t input_price;
 	int64_t output_price;
+};
+
+/* A line of [routes]: where requests for a model go whose job names no provider. */
+struct config_route {
+	char *pattern;	 /* "*" in it stands for any letters; the first route that fits a model counts */
+	char *providers; /* names of sections in their order, with commas between: model/names.h */
+	int line;
 };
 
 /* The whole file. */
@@ -68,13 +77,15 @@ struct config {
 	char *currency; /* USD: of the prices */
 	struct config_model *models; /* in the order of the file */
 	size_t model_count;
+	struct config_route *routes; /* in the order of the file */
+	size_t route_count;
 };
 
 /*
  * Reads a file into a new config. Returns 0, or -ENOENT, -EACCES, ... of opening it, or -EINVAL
  * with a sentence: "/etc/batchd/batchd.conf:12: [provider openai] poll_first: \"5 parsecs\" is no duration (250ms, 5s, 2m, 1h)".
- * Unknown sections and keys, a key given twice, a provider without base_url, a model without a price, and no provider at all are
- * errors.
+ * Unknown sections and keys, a key given twice, a provider without base_url, a model without a price, a route to a provider that is
+ * not there, and no provider at all are errors.
  */
 int config_load(const char *path, struct config **ret_config, struct error *err);
 /* NULL is fine. */
@@ -85,6 +96,8 @@ const struct config_provider *config_provider_find(const struct config *config, 
 
 /* The prices of a model; NULL when no section fits its name. */
 const struct config_model *config_model_find(const struct config *config, const char *name);
+/* The route of a model; NULL when none fits its name. */
+const struct config_route *config_route_find(const struct config *config, const char *model);
 
 /*
  * Reads the key of a provider: api_key_file as a path when it has a slash in it, else as a file of that name in

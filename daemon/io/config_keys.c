@@ -296,6 +296,7 @@ static const struct config_key keys[] = {
 	{ PROVIDER(resend_lost),	set_percent,	"1%",				NULL, 0, 10000 },
 	{ PROVIDER(batch_discount),	set_percent,	"50%",				NULL, 0, 10000 },
 	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
+	{ PROVIDER(move_after),		set_amount,	"10m",		&duration, 0,	7 * DAY },
 	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
@@ -309,6 +310,7 @@ const char *config_section_name(enum config_section section)
 		[CONFIG_NONE]     = "",
 		[CONFIG_DAEMON]   = "daemon",
 		[CONFIG_PROVIDER] = "provider",
+		[CONFIG_ROUTES]   = "routes",
 		[CONFIG_MODEL]    = "model",
 	};
 	/* clang-format on */

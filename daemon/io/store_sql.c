@@ -55,6 +55,8 @@
 #define JOB_OPEN_STATES "(0, 1, 2, 3)"
 /* Those that nothing will wake but a person's word, and that are not asked about one by one. */
 #define SHARD_HELD "(due_at = 0 AND (state < 5 OR (state = 6 AND word > 0)))"
+/* Of which no create may have left. */
+#define SHARD_UNSENT "state IN (0, 1) AND intended_at = 0"
 /* States whose step moves a whole file: upload and fetch. */
 #define SHARD_TRANSFER_STATES "(0, 3)"
 
@@ -99,14 +101,14 @@ static const char *const statements[SQL_COUNT] = {
 			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
 				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) AND provider = ?1",
-	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens) FROM shard "
-			    "WHERE job = ?1 AND state = 5 GROUP BY model HAVING sum(input_tokens + output_tokens) > 0 "
-			    "ORDER BY model",
+	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens), provider FROM shard "
+			    "WHERE job = ?1 AND state = 5 GROUP BY model, provider "
+			    "HAVING sum(input_tokens + output_tokens) > 0 ORDER BY model, provider",
 	[SQL_SHARD_WAITING] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 0 AND model = ?2 "
 			      "AND url = ?3 AND attempt = ?4 AND redone <= ?5 AND due_at > ?6 AND tries = 0 AND intended_at = 0 "
-			      "ORDER BY number LIMIT 1",
+			      "AND provider = ?7 ORDER BY number LIMIT 1",
 	[SQL_SHARD_BUSY]    = "SELECT count(*) FROM shard WHERE job = ?1 AND model = ?2 AND url = ?3 AND attempt <= ?4 "
-			      "AND due_at > 0 AND state NOT IN " SHARD_ENDED_STATES " AND (state <> 0 OR due_at <= ?5)",
+			      "AND provider = ?6 AND due_at > 0 AND state NOT IN " SHARD_ENDED_STATES " AND (state <> 0 OR due_at <= ?5)",
 	[SQL_SHARD_HELD]  = "SELECT count(*), count(*) FILTER (WHERE word = 5) FROM shard WHERE job = ?1 AND " SHARD_HELD,
 	[SQL_SHARD_SPEAK] = "UPDATE shard SET word = iif(word = 5, ?2, word), due_at = ?3, why = NULL "
 			      "WHERE job = ?1 AND " SHARD_HELD,
@@ -142,6 +144,10 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_QUEUE_HEAD]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
 			    "AND priority = ?3 AND uid = ?4 AND (job, number) > (?5, ?6) AND due_at BETWEEN 1 AND ?7 "
 			    "ORDER BY job, number LIMIT 1",
+	[SQL_UNSENT_PROVIDER] = "SELECT provider FROM shard WHERE " SHARD_UNSENT " AND provider > ?1 "
+				"ORDER BY provider LIMIT 1",
+	[SQL_UNSENT_NEXT] = "SELECT id, job, number FROM shard WHERE " SHARD_UNSENT " AND provider = ?1 "
+			    "AND (job, number) > (?2, ?3) ORDER BY job, number LIMIT 1",
 	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1",
 
 	[SQL_LEARNED_GET] = "SELECT value, words, at FROM learned WHERE provider = ?1 AND model = ?2 AND name = ?3",
@@ -338,6 +344,8 @@ static const char *const migrations[] = {
 	"CREATE INDEX shard_file ON shard (provider_file) WHERE provider_file IS NOT NULL;",
 	/* 3 -> 4: many providers, and an order among those who wait for them. */
 	"ALTER TABLE job ADD COLUMN providers TEXT;"
+	/* Jobs from before there were routes stay with their provider. */
+	"UPDATE job SET providers = provider;"
 	"ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 50;"
 	"ALTER TABLE job ADD COLUMN begin_at INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE job ADD COLUMN after_job INTEGER NOT NULL DEFAULT 0;"
@@ -365,6 +373,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX shard_due ON shard (due_at) WHERE due_at > 0 AND queue = 0;"
 	"CREATE INDEX shard_queue_due ON shard (due_at) WHERE queue = 1;"
 	"CREATE INDEX shard_queue ON shard (provider, model, priority, uid, job, number) WHERE queue = 1;"
+	"CREATE INDEX shard_unsent ON shard (provider, job, number) WHERE " SHARD_UNSENT ";"
 	/* What is under way at the providers, by whom, added up from the shards by the triggers below and by nobody else. */
 	"CREATE TABLE flight ("
 	"  provider TEXT NOT NULL, model TEXT NOT NULL, uid INTEGER NOT NULL, batches INTEGER NOT NULL,"

@@ -43,6 +43,11 @@ void pipeline_free(struct pipeline *pipeline);
  * all its transfers are taken; try again when on_idle is called or the time comes.
  */
 bool pipeline_run(struct pipeline *pipeline, const struct store_due *due);
+/*
+ * Moves a shard that was not sent yet on to the next provider of its list, if it may go and there is one that can be sent to, unless a
+ * step of it is under way: work/move.h.
+ */
+void pipeline_move(struct pipeline *pipeline, int64_t job, int64_t shard);
 /* Steps under way. */
 size_t pipeline_active(const struct pipeline *pipeline);
 

@@ -11,7 +11,10 @@
 #include "daemon/model/load.h"
 #include "daemon/work/api.h"
 
+#define TRY_MS (60 * 1000)
+
 struct providers {
+	const struct config *config;
 	struct provider *list;
 	size_t count;
 };
@@ -46,6 +49,7 @@ int providers_new(struct loop *loop, struct http *http, const struct config *con
 {
 	struct providers *providers = xcalloc(1, sizeof(*providers));
 
+	providers->config = config;
 	providers->list = xcalloc(config->provider_count, sizeof(*providers->list));
 	for (; providers->count < config->provider_count; providers->count++) {
 		const struct config_provider *section = &config->providers[providers->count];
@@ -91,6 +95,11 @@ struct provider *providers_at(struct providers *providers, size_t index)
 	return index < providers->count ? &providers->list[index] : NULL;
 }
 
+const struct config *providers_config(const struct providers *providers)
+{
+	return providers->config;
+}
+
 void provider_pause(struct provider *provider, int64_t until, const char *why)
 {
 	free(provider->paused_why);
@@ -108,6 +117,17 @@ bool provider_is_paused(struct provider *provider, int64_t now)
 	if (provider->paused_until > now + PROVIDER_PAUSE_MS)
 		provider->paused_until = now + PROVIDER_PAUSE_MS;
 	return provider->paused_until != 0;
+}
+
+bool provider_is_unable(struct provider *provider, int64_t now, int64_t *ret_since)
+{
+	if (!provider_is_paused(provider, now))
+		return false;
+	if (!provider->unable_since || provider->unable_since > now || now > provider->unable_until + TRY_MS)
+		provider->unable_since = now;
+	provider->unable_until = provider->paused_until;
+	*ret_since = provider->unable_since;
+	return true;
 }
 
 void provider_limits(const struct provider *provider, struct load_limits *ret_limits)

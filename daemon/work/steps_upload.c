@@ -9,6 +9,7 @@
 #include "daemon/io/store.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/move.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
 #include "daemon/work/strays.h"
@@ -120,6 +121,8 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 		redo_halves(task, answer->words, answer->code);
 		return;
 	}
+	if (answer->verdict == API_REFUSED && move_refused(task, answer->code, answer->words))
+		return;
 	if (answer->verdict != API_OK) {
 		task_finish_answer(task, answer);
 		return;

@@ -55,6 +55,7 @@ static const struct config_provider quick = {
 	.resend_lost      = 100,
 	.batch_discount   = 5000,
 	.max_transfers    = 4,
+	.move_after       = 600000,
 };
 /* clang-format on */
 
@@ -267,11 +268,33 @@ struct world *world_new(const struct sim_config *sim, uint64_t seed)
 	return world;
 }
 
+size_t world_add_provider(struct world *world, const char *name, const struct sim_config *sim)
+{
+	size_t number = world->config.provider_count++;
+	struct sim_config config = *sim;
+
+	require(number < WORLD_MOST_PROVIDERS, "too many providers");
+	/* Its ids are not those of another. */
+	config.seed = world->sim_config.seed + number;
+	world->sims[number] = sim_new(&config, clock_of_sim, world->loop);
+	world->network.hosts[world->network.host_count++] = (struct http_host){ name, world->sims[number] };
+	world->sections[number] = quick;
+	world->sections[number].name = (char *)(uintptr_t)name;
+	world->sections[number].base_url = xasprintf("http://%s/v1", name);
+	world_kill(world);
+	world_start(world);
+	return number;
+}
+
 void world_free(struct world *world)
 {
 	world_kill(world);
 	http_forget_late(&world->network);
 	sim_free(world->sim);
+	for (size_t i = 1; i < WORLD_MOST_PROVIDERS; i++) {
+		sim_free(world->sims[i]);
+		free(world->sections[i].base_url);
+	}
 	loop_free(world->loop);
 	(void)nftw(world->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	if (world->sim_config.key)
@@ -279,11 +302,16 @@ void world_free(struct world *world)
 	free(world);
 }
 
-void world_script(struct world *world, const char *json)
+void world_script_of(struct world *world, size_t provider, const char *json)
 {
 	struct error err = { 0 };
 
-	require(sim_add_script(world->sim, json, strlen(json), &err) == 0, err.text);
+	require(sim_add_script(world->sims[provider], json, strlen(json), &err) == 0, err.text);
+}
+
+void world_script(struct world *world, const char *json)
+{
+	world_script_of(world, 0, json);
 }
 
 static void commit(struct world *world)
@@ -293,7 +321,7 @@ static void commit(struct world *world)
 	require(store_commit(world->store, &err) == 0, err.text);
 }
 
-int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
+static int64_t submit(struct world *world, int64_t uid, const char *providers, const char *input)
 {
 	struct vault_writer *writer = vault_writer_new(world->vault, VAULT_FILE_LIMIT);
 	const struct store_file file = {
@@ -308,6 +336,7 @@ int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
 		.endpoint = (char *)(uintptr_t) "/v1/chat/completions",
 		.window = (char *)(uintptr_t) "24h",
 		.provider = world->provider.name,
+		.providers = (char *)(uintptr_t)providers,
 	};
 
 	require(vault_write(writer, input, strlen(input), NULL) == 0, "no room for an input");
@@ -316,6 +345,16 @@ int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
 	commit(world);
 	scheduler_kick(world->scheduler);
 	return job.id;
+}
+
+int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
+{
+	return submit(world, uid, NULL, input);
+}
+
+int64_t world_submit_to(struct world *world, const char *providers, const char *input)
+{
+	return submit(world, WORLD_UID, providers, input);
 }
 
 int64_t world_submit(struct world *world, const char *input)
@@ -332,6 +371,7 @@ int64_t world_retry(struct world *world, int64_t old_job)
 		.endpoint = old.endpoint,
 		.window = old.window,
 		.provider = old.provider,
+		.providers = old.providers,
 		.retry_of = old.id,
 	};
 
@@ -482,7 +522,7 @@ static const char *no_parameter(const char *name, void *context)
 	return NULL;
 }
 
-static void ask_sim(struct world *world, const char *path, struct sim_answer *ret_answer)
+static void ask_sim(struct sim *sim, const char *path, struct sim_answer *ret_answer)
 {
 	const struct sim_request request = {
 		.method = "GET",
@@ -491,7 +531,7 @@ static void ask_sim(struct world *world, const char *path, struct sim_answer *re
 		.header = no_parameter,
 	};
 
-	sim_call(world->sim, &request, ret_answer);
+	sim_call(sim, &request, ret_answer);
 }
 
 static int64_t number_at(struct json_object *object, const char *name)
@@ -504,12 +544,12 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-static void read_requests(struct world *world, struct world_ledger *ledger)
+static void read_requests(struct sim *sim, struct world_ledger *ledger)
 {
 	struct sim_answer answer;
 	char *rest, *line;
 
-	ask_sim(world, "/sim/ledger/requests", &answer);
+	ask_sim(sim, "/sim/ledger/requests", &answer);
 	rest = answer.body->data;
 	while ((line = strsep(&rest, "\n")) && *line) {
 		struct json_object *object = json_tokener_parse(line);
@@ -539,13 +579,13 @@ static int64_t count_live(struct json_object *batches)
 	return live;
 }
 
-struct world_ledger world_ledger(struct world *world)
+struct world_ledger world_ledger_of(struct world *world, size_t provider)
 {
 	struct world_ledger ledger = { 0 };
 	struct sim_answer answer;
 	struct json_object *object, *calls;
 
-	ask_sim(world, "/sim/ledger", &answer);
+	ask_sim(world->sims[provider], "/sim/ledger", &answer);
 	object = json_tokener_parse(answer.body->data);
 	calls = json_object_object_get(object, "calls");
 	ledger.uploads = number_at(object, "files_created");
@@ -557,8 +597,13 @@ struct world_ledger world_ledger(struct world *world)
 	ledger.cancels = number_at(calls, "cancel");
 	json_object_put(object);
 	sim_answer_release(&answer);
-	read_requests(world, &ledger);
+	read_requests(world->sims[provider], &ledger);
 	return ledger;
+}
+
+struct world_ledger world_ledger(struct world *world)
+{
+	return world_ledger_of(world, 0);
 }
 
 char *world_requests(size_t count, const char *more)
