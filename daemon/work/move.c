@@ -35,23 +35,18 @@ static void move_release(struct move *move)
 }
 #define auto_move __attribute__((cleanup(move_release))) struct move
 
-/* A batch that was looked for and not found may yet appear there, and do the work. */
-static bool is_in_doubt(const struct shard *shard)
-{
-	return shard->absent_at || (shard->state < SHARD_CREATED && shard->intended_at);
-}
-
 bool move_is_free(const struct task *task)
 {
 	const struct shard *shard = &task->shard;
 
+	/* A batch that was looked for and not found (absent_at) may yet appear there, and do the work. */
 	return task->job.state == JOB_RUNNING && (shard->state == SHARD_CUT || shard->state == SHARD_UPLOADED) &&
-	       !is_in_doubt(shard) && shard->queue != SHARD_PARKED && shard->due_at;
+	       !shard->intended_at && !shard->absent_at && shard->queue != SHARD_PARKED && shard->due_at;
 }
 
 /* --- the shard itself goes --- */
 
-/* Whether nothing of it is at its provider, and all of it is within the limits of the next. */
+/* Whether nothing of it is at its provider, so that its marker and name are new to the next, and all of it is within the limits of the next. */
 static bool can_go_itself(const struct move *move)
 {
 	const struct task *task = move->task;
@@ -59,7 +54,7 @@ static bool can_go_itself(const struct move *move)
 	const struct load none = { 0 };
 	const struct load load = { shard->requests, shard->bytes, shard->inputs, shard->tokens };
 
-	return shard->state == SHARD_CUT && shard->queue == SHARD_WAITING && !shard->admitted_at && task->provider &&
+	return shard->state == SHARD_CUT && task->provider &&
 	       task->provider->config->bytes_per_token == move->limits.bytes_per_token &&
 	       load_has_room(&move->limits, &none, &load) && store_stray_is_named(task_store(task), shard->id) == 0;
 }
@@ -75,6 +70,8 @@ static void go_itself(const struct move *move)
 	free(take(shard->why));
 	shard->attempt = 1;
 	shard->tries = shard->redone = shard->waits = 0;
+	shard->queue = SHARD_WAITING;
+	shard->admitted_at = shard->reserved_tokens = 0;
 	shard->due_at = task_now(task);
 	store_shard_save(task_store(task), shard);
 	task_tell(task, "shard.note", "info", words);
@@ -209,7 +206,8 @@ bool move_refused(struct task *task, const char *code, const char *words)
 	auto_free char *from = xstrdup(shard->provider);
 	struct provider *next;
 
-	if (!api_says_elsewhere(code, words) || is_in_doubt(shard) || task_is_cancelled(task))
+	if (!api_says_elsewhere(code, words) || (shard->state < SHARD_CREATED && shard->intended_at) ||
+	    task_is_cancelled(task))
 		return false;
 	while ((next = route_next(providers, &task->job, shard->model, from))) {
 		auto_move move = {
