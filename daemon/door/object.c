@@ -120,8 +120,25 @@ static struct json_object *tally_object(const struct shard_tally *tally)
 	return object;
 }
 
+/* What an array of one job's objects is made with. */
+struct making {
+	const struct config *config;
+	struct json_object *array;
+};
+
+/* Nobody takes up a shard whose provider is gone, so nothing is written of it. */
+static const char *shard_why(const struct making *making, const struct shard *shard)
+{
+	bool waits = shard->state == SHARD_CUT || shard->state == SHARD_UPLOADED;
+
+	if (shard->why || !waits || config_provider_find(making->config, shard->provider))
+		return shard->why;
+	return "its provider is not in the configuration any more";
+}
+
 static void add_shard(const struct shard *shard, void *context)
 {
+	const struct making *making = context;
 	struct json_object *object = json_object_new_object();
 	/* clang-format off */
 	const struct number numbers[] = {
@@ -137,6 +154,7 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_object_add(object, "state", json_object_new_string(shard_state_name(shard->state)));
 	json_object_object_add(object, "model", json_text(shard->model));
 	json_object_object_add(object, "url", json_text(shard->url));
+	json_object_object_add(object, "provider", json_text(shard->provider));
 	add_numbers(object, numbers, ARRAY_SIZE(numbers));
 	json_object_object_add(object, "marker", json_text(shard->marker));
 	json_object_object_add(object, "intended_at", json_seconds(shard->intended_at));
@@ -149,28 +167,22 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_object_add(object, "refusal_code", json_text(shard->refusal_code));
 	json_object_object_add(object, "tally", tally_object(&shard->tally));
 	json_object_object_add(object, "due_at", json_seconds(shard->due_at));
-	json_object_object_add(object, "why", json_text(shard->why));
-	json_object_array_add(context, object);
+	json_object_object_add(object, "why", json_text(shard_why(making, shard)));
+	json_object_array_add(making->array, object);
 }
-
-/* What an array of one job's objects is made with. */
-struct making {
-	const struct config *config;
-	const struct config_provider *provider; /* NULL: it is not in the configuration any more */
-	struct json_object *array;
-};
 
 /* NULL where the price of tokens that were used is not known. */
 static struct json_object *cost_object(const struct making *making, const struct store_usage *usage)
 {
+	const struct config_provider *provider = config_provider_find(making->config, usage->provider);
 	const struct config_model *model = config_model_find(making->config, usage->model);
 	auto_free char *cost = NULL;
 
-	if (!making->provider || !model || (usage->input_tokens && !model->input_price) ||
+	if (!provider || !model || (usage->input_tokens && !model->input_price) ||
 	    (usage->output_tokens && !model->output_price))
 		return NULL;
 	cost = price_show_cost(price_cost(usage->input_tokens, model->input_price, usage->output_tokens,
-					  model->output_price, making->provider->batch_discount));
+					  model->output_price, provider->batch_discount));
 	return json_object_new_string(cost);
 }
 
@@ -183,6 +195,7 @@ static void add_usage(const struct store_usage *usage, void *context)
 					  { "output_tokens", usage->output_tokens } };
 
 	json_object_object_add(object, "model", json_text(usage->model));
+	json_object_object_add(object, "provider", json_text(usage->provider));
 	add_numbers(object, numbers, ARRAY_SIZE(numbers));
 	json_object_object_add(object, "cost", cost_object(making, usage));
 	json_object_array_add(making->array, object);
@@ -298,12 +311,10 @@ static void add_choices(struct json_object *ours, const struct job *job, const s
 }
 
 /* What is worth its reading where the object is the only one. */
-static void add_details(struct json_object *ours, struct door *door, const struct job *job,
-			const struct config_provider *provider)
+static void add_details(struct json_object *ours, struct door *door, const struct job *job)
 {
-	struct making making = { .config = door->parts.config, .provider = provider };
+	struct making making = { .config = door->parts.config };
 	struct store *store = door->parts.store;
-	struct json_object *shards = json_object_new_array();
 
 	making.array = json_object_new_array();
 	(void)store_shard_usage(store, job->id, add_usage, &making);
@@ -311,8 +322,9 @@ static void add_details(struct json_object *ours, struct door *door, const struc
 	making.array = json_object_new_array();
 	(void)store_digest_list(store, job->id, PROTOCOL_MAX_DIGEST, add_digest, &making);
 	json_object_object_add(ours, "digest", making.array);
-	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, shards);
-	json_object_object_add(ours, "shards", shards);
+	making.array = json_object_new_array();
+	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, &making);
+	json_object_object_add(ours, "shards", making.array);
 }
 
 static struct json_object *ours_object(struct door *door, const struct job *job, bool with_shards)
@@ -329,6 +341,7 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	json_object_object_add(ours, "state", json_object_new_string(job_state_name(job->state)));
 	json_object_object_add(ours, "owner", owner_object(job->uid));
 	json_object_object_add(ours, "provider", json_text(job->provider));
+	json_object_object_add(ours, "providers", json_names(job->providers));
 	json_object_object_add(ours, "file_name", json_text(job->file_name));
 	json_object_object_add(ours, "input_bytes", json_object_new_int64(input.bytes));
 	add_choices(ours, job, provider);
@@ -342,7 +355,7 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	json_object_object_add(ours, "currency", json_text(door->parts.config->currency));
 	json_object_object_add(ours, "shards_total", json_object_new_int64(count));
 	if (with_shards)
-		add_details(ours, door, job, provider);
+		add_details(ours, door, job);
 	return ours;
 }
 

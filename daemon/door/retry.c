@@ -4,15 +4,19 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/base/hash.h"
 #include "daemon/door/accept.h"
 #include "daemon/door/visit.h"
 #include "daemon/door/wish.h"
+#include "daemon/io/config.h"
 #include "daemon/io/server.h"
 #include "daemon/io/store.h"
+#include "daemon/model/names.h"
 #include "daemon/protocol.h"
 #include "daemon/work/pipeline.h"
 #include "daemon/work/provider.h"
@@ -92,6 +96,20 @@ static bool is_input_gone(struct visit *visit, const struct job *job)
 	return !store_file_get(visit->door->parts.store, job->input_file, &input) && input.is_empty;
 }
 
+/* Whether one of those that it named is still there; the routes of one that named none may have changed. */
+static bool has_provider(struct providers *providers, const struct job *old)
+{
+	struct names names = { .rest = old->providers ? old->providers : old->provider };
+
+	while (names_next(&names)) {
+		auto_free char *name = names_copy(&names);
+
+		if (providers_find(providers, name))
+			return true;
+	}
+	return !old->providers && providers_config(providers)->route_count;
+}
+
 /* The strings are still the old job's. */
 static void begin_again(struct visit *visit, const struct job *old, const uint8_t *digest)
 {
@@ -103,6 +121,7 @@ static void begin_again(struct visit *visit, const struct job *old, const uint8_
 		.metadata = old->metadata,
 		.file_name = old->file_name,
 		.provider = old->provider,
+		.providers = old->providers,
 		.output_expires_s = old->output_expires_s,
 		.labels = old->labels,
 		.model = old->model,
@@ -116,10 +135,10 @@ static void begin_again(struct visit *visit, const struct job *old, const uint8_
 		.retry_of = old->id,
 	};
 
-	if (!providers_find(visit->door->parts.providers, old->provider))
+	if (!has_provider(visit->door->parts.providers, old))
 		visit_error(visit, 409, NULL, NULL,
 			    "The provider of job %" PRId64 ", '%.100s', is not in the configuration any more.", old->id,
-			    old->provider);
+			    old->providers ? old->providers : old->provider);
 	else if (visit_may_store(visit) && accept_has_room(visit, 0))
 		accept_job(visit, &job, digest);
 }

@@ -71,6 +71,20 @@ static struct json_object *models_object(const struct config *config)
 	return models;
 }
 
+static struct json_object *routes_object(const struct config *config)
+{
+	struct json_object *routes = json_object_new_array();
+
+	for (size_t i = 0; i < config->route_count; i++) {
+		struct json_object *object = json_object_new_object();
+
+		json_object_object_add(object, "model", json_text(config->routes[i].pattern));
+		json_object_object_add(object, "providers", json_names(config->routes[i].providers));
+		json_object_array_add(routes, object);
+	}
+	return routes;
+}
+
 static struct json_object *provider_object(const struct visit *visit, struct provider *provider)
 {
 	const struct door_parts *parts = &visit->door->parts;
@@ -112,6 +126,7 @@ void service_daemon(struct visit *visit)
 	json_object_object_add(object, "state_folder", json_text(spool_folder(parts->spool)));
 	json_object_object_add(object, "jobs", jobs_object(visit));
 	json_object_object_add(object, "providers", providers);
+	json_object_object_add(object, "routes", routes_object(parts->config));
 	json_object_object_add(object, "currency", json_text(parts->config->currency));
 	json_object_object_add(object, "models", models_object(parts->config));
 	json_object_object_add(object, "disk_free_bytes", json_object_new_int64(spool_free_bytes(parts->spool)));

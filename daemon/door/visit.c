@@ -19,6 +19,7 @@
 #include "daemon/io/spool.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
+#include "daemon/model/names.h"
 #include "daemon/protocol.h"
 
 #define EXIT_IO 74
@@ -67,6 +68,16 @@ struct json_object *json_id(const char *prefix, int64_t number)
 		return NULL;
 	id = xasprintf("%s%" PRId64, prefix, number);
 	return json_object_new_string(id);
+}
+
+struct json_object *json_names(const char *list)
+{
+	struct names names = { .rest = list };
+	struct json_object *array = list ? json_object_new_array() : NULL;
+
+	while (names_next(&names))
+		json_object_array_add(array, json_object_new_string_len(names.name, (int)names.size));
+	return array;
 }
 
 static void free_object(void *object)

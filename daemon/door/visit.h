@@ -134,6 +134,8 @@ static inline void cleanup_json(struct json_object **object)
 struct json_object *json_text(const char *text);
 struct json_object *json_seconds(int64_t ms);
 struct json_object *json_id(const char *prefix, int64_t number);
+/* The array of a list of names (model/names.h). */
+struct json_object *json_names(const char *list);
 
 /* The routes' functions. */
 void batches_create_begin(struct visit *visit);

@@ -7,11 +7,13 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
 #include "daemon/base/hash.h"
 #include "daemon/base/utf8.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
 #include "daemon/io/server.h"
+#include "daemon/model/names.h"
 #include "daemon/model/request.h"
 #include "daemon/protocol.h"
 #include "daemon/work/provider.h"
@@ -28,6 +30,7 @@ void job_wish_release(struct job_wish *wish)
 	free(wish->metadata);
 	free(wish->file_name);
 	free(wish->provider);
+	free(wish->providers);
 	free(wish->labels);
 	free(wish->model);
 }
@@ -218,19 +221,40 @@ static const struct {
 };
 /* clang-format on */
 
-static int read_provider(struct visit *visit, const char *name, struct job_wish *wish)
+/* Each of them must be there, for a name that is misspelt would be found when it is needed most. */
+static int check_providers(struct visit *visit, const struct job_wish *wish)
 {
-	const struct door_parts *parts = &visit->door->parts;
-	const struct provider *provider = name ? providers_find(parts->providers, name) :
-						 providers_at(parts->providers, 0);
+	struct names names = { .rest = wish->providers };
 
-	if (!provider) {
+	while (names_next(&names)) {
+		auto_free char *name = names_copy(&names);
+
+		if (providers_find(visit->door->parts.providers, name))
+			continue;
 		visit_error(visit, 400, "invalid_value", "provider", "There is no provider '%.100s'.", name);
 		return -EINVAL;
 	}
-	wish->provider = xstrdup(provider->config->name);
-	wish->is_default_provider = !name;
 	return 0;
+}
+
+/* Where none is asked for, a job has the default, and the routes of its models: another one makes no other submission. */
+static int read_providers(struct visit *visit, const char *text, struct job_wish *wish)
+{
+	struct names names = { 0 };
+	struct error err = { 0 };
+
+	if (!text) {
+		wish->provider = xstrdup(providers_at(visit->door->parts.providers, 0)->config->name);
+		return 0;
+	}
+	if (names_read(text, &wish->providers, &err)) {
+		visit_error(visit, 400, "invalid_value", "provider", "Invalid 'provider': %s.", err.text);
+		return -EINVAL;
+	}
+	names.rest = wish->providers;
+	(void)names_next(&names);
+	wish->provider = names_copy(&names);
+	return check_providers(visit, wish);
 }
 
 int wish_choices(struct visit *visit, struct job_wish *wish)
@@ -253,7 +277,7 @@ int wish_choices(struct visit *visit, struct job_wish *wish)
 	wish->has_line_ids |= wish->is_wrapped;
 	if (wish_order(visit, wish))
 		return -EINVAL;
-	return read_provider(visit, exchange_query(visit->exchange, "provider"), wish);
+	return read_providers(visit, exchange_query(visit->exchange, "provider"), wish);
 }
 
 /* --- all of it --- */
@@ -273,7 +297,7 @@ void wish_digest(const struct job_wish *wish, int64_t file, const uint8_t finger
 {
 	struct hash_sha256 *sha256 = hash_sha256_new();
 	const char *const texts[] = { wish->endpoint, wish->window, wish->metadata, wish->file_name,
-				      wish->is_default_provider ? NULL : wish->provider, wish->labels, wish->model };
+				      wish->providers, wish->labels, wish->model };
 	const int64_t numbers[] = { wish->output_expires_s, file, wish->max_attempts, wish->skips_invalid,
 				    wish->is_wrapped, wish->has_line_ids };
 
@@ -297,6 +321,7 @@ void wish_job(const struct job_wish *wish, int64_t now, struct job *ret_job)
 		.metadata = wish->metadata,
 		.file_name = wish->file_name,
 		.provider = wish->provider,
+		.providers = wish->providers,
 		.labels = wish->labels,
 		.model = wish->model,
 		.output_expires_s = wish->output_expires_s,

@@ -26,12 +26,12 @@ struct wish_order {
 /* Strings are owned; NULL where nothing was asked for. */
 struct job_wish {
 	char *endpoint, *window, *metadata, *file_name, *provider, *labels, *model;
+	char *providers; /* as model/names has them; the first is provider */
 	int64_t output_expires_s;
 	int64_t max_attempts; /* 0: as configured */
 	bool skips_invalid;
 	bool is_wrapped;
 	bool has_line_ids;
-	bool is_default_provider; /* none was asked for: another default makes no other submission */
 	struct wish_order order;
 };
 void job_wish_release(struct job_wish *wish);
@@ -44,7 +44,7 @@ int wish_endpoint(struct visit *visit, const char *endpoint, struct job_wish *wi
 int wish_window(struct visit *visit, const char *window, struct job_wish *wish);
 /* An object of strings within the documented limits; NULL: none. */
 int wish_metadata(struct visit *visit, struct json_object *metadata, struct job_wish *wish);
-/* The parameters of the query that are ours, on both calls: the provider, and how lines are read. */
+/* The parameters of the query that are ours, on both calls: the providers, and how lines are read. */
 int wish_choices(struct visit *visit, struct job_wish *wish);
 /* Those of them that are about its order: wish_order.c. */
 int wish_order(struct visit *visit, struct job_wish *wish);

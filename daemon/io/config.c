@@ -13,6 +13,7 @@
 #include "daemon/base/error.h"
 #include "daemon/io/config_dialect.h"
 #include "daemon/io/config_keys.h"
+#include "daemon/io/config_routes.h"
 #include "daemon/model/price.h"
 
 #define MAX_NAME  32  /* characters of a provider's name */
@@ -27,7 +28,7 @@ struct parse {
 	enum config_section section;
 	void *target;   /* whose members the section's keys fill */
 	int *key_lines; /* where the section gave each key; 0: not yet */
-	int daemon_line;
+	int daemon_line, routes_line;
 	int provider_lines[CONFIG_MAX_PROVIDERS];
 	int model_lines[CONFIG_MAX_MODELS];
 	int user_lines[CONFIG_MAX_USERS];
@@ -84,14 +85,15 @@ static int open_provider(struct parse *parse, const char *name)
 	return 0;
 }
 
-static bool is_model_name(const char *name)
+static int open_routes(struct parse *parse, const char *name)
 {
-	size_t length = strlen(name);
-
-	for (const char *letter = name; *letter; letter++)
-		if (*letter <= ' ' || *letter > '~')
-			return false;
-	return length > 0 && length <= MAX_MODEL;
+	(void)name;
+	if (parse->routes_line)
+		return error_set(&parse->error, -EINVAL, "[routes] stands here twice (first at line %d)",
+				 parse->routes_line);
+	parse->routes_line = parse->line;
+	parse->section = CONFIG_ROUTES;
+	return 0;
 }
 
 static int open_model(struct parse *parse, const char *name)
@@ -99,10 +101,10 @@ static int open_model(struct parse *parse, const char *name)
 	struct config *config = parse->config;
 	struct config_model *model;
 
-	if (!is_model_name(name))
+	if (config_check_model(name) < 0)
 		return error_set(&parse->error, -EINVAL,
 				 "[model NAME] takes a name of 1 to %d printable characters without blanks",
-				 MAX_MODEL);
+				 CONFIG_MAX_MODEL);
 	for (size_t i = 0; i < config->model_count; i++)
 		if (strcmp(config->models[i].name, name) == 0)
 			return error_set(&parse->error, -EINVAL, "[model %s] stands here twice (first at line %d)",
@@ -176,6 +178,7 @@ static const struct {
 } sections[] = {
 	{ "daemon",   false, open_daemon },
 	{ "provider", true,  open_provider },
+	{ "routes",   false, open_routes },
 	{ "model",    true,  open_model },
 	{ "user",     true,  open_user },
 };
@@ -203,7 +206,7 @@ static int open_section(struct parse *parse, const char *line)
 		    (sections[i].has_name || !name[size]))
 			return sections[i].open(parse, rest);
 	return error_set(&parse->error, -EINVAL,
-			 "unknown section [%s] (there are [daemon], [provider NAME], [model NAME] and [user NAME])", name);
+			 "unknown section [%s] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])", name);
 }
 
 /* Moves one line without its newline into text, as far as it fits. false at the end of the file. */
@@ -241,7 +244,11 @@ static int check_line(struct parse *parse, const char *line, bool is_cut, bool h
 		if (mark > line && (mark[-1] == ' ' || mark[-1] == '\t'))
 			return error_set(&parse->error, -EINVAL,
 					 "a comment needs a line of its own");
-	return *line == '[' ? open_section(parse, line) : 0;
+	if (*line == '[')
+		return open_section(parse, line);
+	return parse->section == CONFIG_ROUTES && *line ?
+		       config_routes_add(parse->config, line, parse->line, &parse->error) :
+		       0;
 }
 
 /*
@@ -270,6 +277,8 @@ static char *read_line(char *text, int capacity, void *context)
 		start += strlen(start);
 	else if (check_line(parse, start, is_cut, has_control, capacity - 1) < 0)
 		return NULL;
+	else if (parse->section == CONFIG_ROUTES)
+		start += strlen(start);
 	memmove(text, start, strlen(start) + 1);
 	return strcat(text, "\n");
 }
@@ -403,7 +412,9 @@ static int parse_file(struct parse *parse)
 	if (has_failed(parse))
 		return error_prefix(&parse->error, "%s:%d", parse->path, parse->line);
 	settle_users(parse->config);
-	return check_providers(parse) ? parse->error.code : check_models(parse);
+	if (check_providers(parse) || check_models(parse))
+		return parse->error.code;
+	return config_routes_check(parse->config, parse->path, &parse->error);
 }
 
 DEFINE_CLEANUP(struct config *, config_free)
@@ -443,6 +454,7 @@ void config_free(struct config *config)
 	for (size_t i = 0; i < config->user_count; i++)
 		free(config->users[i].name);
 	free(config->users);
+	config_routes_release(config);
 	config_keys_release(CONFIG_DAEMON, config);
 	free(config);
 }

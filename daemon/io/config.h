@@ -36,6 +36,7 @@ enum config_delete {
 	CONFIG_DELETE_ALL,    /* and their result files */
 };
 #define CONFIG_MAX_USERS 1024
+#define CONFIG_MAX_ROUTES 256
 
 /* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
 struct config_provider {
@@ -85,6 +86,7 @@ struct config_provider {
 	int64_t resend_lost;   /* 1%: of a shard's requests, in parts of 10,000 */
 	int64_t batch_discount; /* 50%: of the prices in [model NAME], in parts of 10,000 */
 	int64_t max_transfers; /* 4: uploads and downloads at once */
+	int64_t move_after;    /* 10m: unable for so long, what waits for it moves on to the next provider of its list */
 	bool trust_list;       /* no */
 	enum config_delete delete; /* inputs */
 	int64_t delete_results_after; /* 1d: how long they are left there, with delete = all */
@@ -116,6 +118,13 @@ struct config_user {
 	struct config_limits limits; /* once it is read: those of [daemon] where the section says nothing */
 };
 
+/* A line of [routes]: where requests for a model go whose job names no provider. */
+struct config_route {
+	char *pattern;	 /* "*" in it stands for any letters; the first route that fits a model counts */
+	char *providers; /* names of sections in their order, with commas between: model/names.h */
+	int line;
+};
+
 /* The whole file. */
 struct config {
 	char *state_folder;	/* /var/lib/batchd */
@@ -134,13 +143,15 @@ struct config {
 	struct config_limits limits; /* of a user without a section */
 	struct config_user *users; /* in the order of the file */
 	size_t user_count;
+	struct config_route *routes; /* in the order of the file */
+	size_t route_count;
 };
 
 /*
  * Reads a file into a new config. Returns 0, or -ENOENT, -EACCES, ... of opening it, or -EINVAL
  * with a sentence: "/etc/batchd/batchd.conf:12: [provider openai] poll_first: \"5 parsecs\" is no duration (250ms, 5s, 2m, 1h)".
- * Unknown sections and keys, a key given twice, a provider without base_url, a model without a price, and no provider at all are
- * errors.
+ * Unknown sections and keys, a key given twice, a provider without base_url, a model without a price, a route to a provider that is
+ * not there, and no provider at all are errors.
  */
 int config_load(const char *path, struct config **ret_config, struct error *err);
 /* NULL is fine. */
@@ -151,6 +162,8 @@ const struct config_provider *config_provider_find(const struct config *config, 
 
 /* The prices of a model; NULL when no section fits its name. */
 const struct config_model *config_model_find(const struct config *config, const char *name);
+/* The route of a model; NULL when none fits its name. */
+const struct config_route *config_route_find(const struct config *config, const char *model);
 
 /* What limits a user. */
 const struct config_limits *config_limits_of(const struct config *config, int64_t uid);

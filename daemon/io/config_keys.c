@@ -365,6 +365,7 @@ static const struct config_key keys[] = {
 	{ PROVIDER(resend_lost),	set_percent,	"1%",				NULL, 0, 10000 },
 	{ PROVIDER(batch_discount),	set_percent,	"50%",				NULL, 0, 10000 },
 	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
+	{ PROVIDER(move_after),		set_amount,	"10m",		&duration, 0,	7 * DAY },
 	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
 	{ PROVIDER(delete),		set_delete,	"inputs",			NULL, 0, 0 },
 	{ PROVIDER(delete_results_after), set_amount,	"1d",		&duration, 0,	365 * DAY },
@@ -388,6 +389,7 @@ const char *config_section_name(enum config_section section)
 		[CONFIG_NONE]     = "",
 		[CONFIG_DAEMON]   = "daemon",
 		[CONFIG_PROVIDER] = "provider",
+		[CONFIG_ROUTES]   = "routes",
 		[CONFIG_MODEL]    = "model",
 		[CONFIG_USER]     = "user",
 	};

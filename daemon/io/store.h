@@ -169,6 +169,10 @@ void store_group_learn(struct store *store, int64_t job, const char *model, cons
 /* -ENOENT: the job has no such group. */
 int store_group_learned(struct store *store, int64_t job, const char *model, const char *url,
 			struct store_ratio *ret_ratio);
+/* The next provider, by name, that a shard is to be sent to of which no create may have left; after "": the first. The caller frees; NULL: none. */
+char *store_unsent_provider(struct store *store, const char *after);
+/* The next such shard of a provider, by job and number, behind (*job, *number), which are moved on. -ENOENT: there is none. */
+int store_unsent_next(struct store *store, const char *provider, int64_t *job, int64_t *number, int64_t *ret_shard);
 
 /* What is under way at a provider for a model and an owner; it is kept true by the database itself. */
 struct store_flight {
@@ -236,24 +240,24 @@ int store_shard_under_way(struct store *store, int64_t job,
 /* Tokens of a model that a job used, as its answers tell, and those estimated for what was sent. */
 struct store_usage {
 	const char *model;
+	const char *provider;
 	int64_t requests; /* in answers that count */
 	int64_t input_tokens, output_tokens;
 };
-/* What the collected shards of a job used, a model at a time, by name. */
+/* What the collected shards of a job used, a model at a time, by name, and of that a provider at a time. */
 int store_shard_usage(struct store *store, int64_t job,
 		      void (*visit)(const struct store_usage *usage, void *context), void *context);
 /*
- * The first shard of a job that is CUT and due after after, of this model, url and attempt, whose upload did not fail yet, and with
- * redone up to most_redone; -ENOENT when there is none.
+ * The first shard of the job of like that is CUT and due after after, of the model, url, provider and attempt of like, whose upload did
+ * not fail yet, and with redone up to most_redone; -ENOENT when there is none.
  */
-int store_shard_waiting(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
-			int64_t most_redone, int64_t after, struct shard *ret_shard);
+int store_shard_waiting(struct store *store, const struct shard *like, int64_t most_redone, int64_t after,
+			struct shard *ret_shard);
 /*
- * Shards of a job, of this model and url and of attempt at most, that go on by themselves: neither ended, nor waiting for a person, nor
- * CUT and due after after.
+ * Shards of the job of like, of its model, url and provider and of its attempt at most, that go on by themselves: neither ended, nor
+ * waiting for a person, nor CUT and due after after.
  */
-int store_shard_busy(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
-		     int64_t after, int64_t *ret_count);
+int store_shard_busy(struct store *store, const struct shard *like, int64_t after, int64_t *ret_count);
 /* Shards of a job that are held until a person has spoken; *ret_asked: those of them that wait for a word (SHARD_WORD_ASKED). */
 int store_shard_held(struct store *store, int64_t job, int64_t *ret_count, int64_t *ret_asked);
 /* Gives those that wait for one a person's word, and makes all of them due at now. */

@@ -85,8 +85,7 @@ static const char *const contradictions[] = {
 	/* shards and others */
 	"SELECT a.job, a.number, 'its batch is that of shard ' || b.number || ' of job ' || b.job || ' as well' "
 		"FROM shard AS a JOIN shard AS b ON a.batch_id = b.batch_id AND a.id > b.id "
-		"AND a.state BETWEEN 2 AND 5 AND b.state BETWEEN 2 AND 5 "
-		"JOIN job AS x ON x.id = a.job JOIN job AS y ON y.id = b.job AND x.provider = y.provider",
+		"AND a.provider = b.provider AND a.state BETWEEN 2 AND 5 AND b.state BETWEEN 2 AND 5",
 	"SELECT shard.job, shard.number, 'it is not collected, and its job was not cut yet' FROM shard JOIN job ON job.id = shard.job "
 		"WHERE job.state IN (0, 1) AND shard.state <> 5",
 	"SELECT job, number, 'it has ended, and holds back a part of the budgets' FROM shard "

@@ -452,38 +452,39 @@ int store_shard_in_flight(struct store *store, const char *provider, int64_t *re
 	return read_row(store, statement, 1, &ret_count);
 }
 
-int store_shard_waiting(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
-			int64_t most_redone, int64_t after, struct shard *ret_shard)
+int store_shard_waiting(struct store *store, const struct shard *like, int64_t most_redone, int64_t after,
+			struct shard *ret_shard)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_WAITING);
 	int r;
 
 	if (!statement)
 		return -EIO;
-	(void)sqlite3_bind_int64(statement, 1, job);
-	store_sql_bind_text(statement, 2, model);
-	store_sql_bind_text(statement, 3, url);
-	(void)sqlite3_bind_int64(statement, 4, attempt);
+	(void)sqlite3_bind_int64(statement, 1, like->job);
+	store_sql_bind_text(statement, 2, like->model);
+	store_sql_bind_text(statement, 3, like->url);
+	(void)sqlite3_bind_int64(statement, 4, like->attempt);
 	(void)sqlite3_bind_int64(statement, 5, most_redone);
 	(void)sqlite3_bind_int64(statement, 6, after);
+	store_sql_bind_text(statement, 7, like->provider);
 	r = store_sql_step(store, statement);
 	if (r != 1)
 		return r ? r : -ENOENT;
 	return take_shard(statement, ret_shard);
 }
 
-int store_shard_busy(struct store *store, int64_t job, const char *model, const char *url, int64_t attempt,
-		     int64_t after, int64_t *ret_count)
+int store_shard_busy(struct store *store, const struct shard *like, int64_t after, int64_t *ret_count)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_BUSY);
 
 	if (!statement)
 		return -EIO;
-	(void)sqlite3_bind_int64(statement, 1, job);
-	store_sql_bind_text(statement, 2, model);
-	store_sql_bind_text(statement, 3, url);
-	(void)sqlite3_bind_int64(statement, 4, attempt);
+	(void)sqlite3_bind_int64(statement, 1, like->job);
+	store_sql_bind_text(statement, 2, like->model);
+	store_sql_bind_text(statement, 3, like->url);
+	(void)sqlite3_bind_int64(statement, 4, like->attempt);
 	(void)sqlite3_bind_int64(statement, 5, after);
+	store_sql_bind_text(statement, 6, like->provider);
 	return read_row(store, statement, 1, &ret_count);
 }
 

@@ -29,6 +29,41 @@ int store_queue_next(struct store *store, const char *provider, const struct sto
 	return 0;
 }
 
+char *store_unsent_provider(struct store *store, const char *after)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_UNSENT_PROVIDER);
+	char *provider = NULL;
+
+	if (!statement)
+		return NULL;
+	store_sql_bind_text(statement, 1, after);
+	if (store_sql_step(store, statement) == 1) {
+		provider = store_sql_text_of(statement, 0);
+		(void)sqlite3_reset(statement);
+	}
+	return provider;
+}
+
+int store_unsent_next(struct store *store, const char *provider, int64_t *job, int64_t *number, int64_t *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_UNSENT_NEXT);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	(void)sqlite3_bind_int64(statement, 2, *job);
+	(void)sqlite3_bind_int64(statement, 3, *number);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	*ret_shard = sqlite3_column_int64(statement, 0);
+	*job = sqlite3_column_int64(statement, 1);
+	*number = sqlite3_column_int64(statement, 2);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
 int store_flight(struct store *store, const char *provider,
 		 void (*visit)(const struct store_flight *flight, void *context), void *context)
 {

@@ -65,6 +65,8 @@
 #define SHARD_POLLED                                                                               \
 	"state = 2 AND queue = 0 AND tries = 0 AND ended_at = 0 AND absent_at >= -1 AND "            \
 	"(is_cancel_sent OR (SELECT state FROM job WHERE job.id = shard.job) = 2)"
+/* Of which no create may have left. */
+#define SHARD_UNSENT "state IN (0, 1) AND intended_at = 0"
 /* States whose step moves a whole file: upload and fetch. */
 #define SHARD_TRANSFER_STATES "(0, 3)"
 
@@ -110,14 +112,14 @@ static const char *const statements[SQL_COUNT] = {
 			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
 				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) AND provider = ?1",
-	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens) FROM shard "
-			    "WHERE job = ?1 AND state = 5 GROUP BY model HAVING sum(input_tokens + output_tokens) > 0 "
-			    "ORDER BY model",
+	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens), provider FROM shard "
+			    "WHERE job = ?1 AND state = 5 GROUP BY model, provider "
+			    "HAVING sum(input_tokens + output_tokens) > 0 ORDER BY model, provider",
 	[SQL_SHARD_WAITING] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 0 AND model = ?2 "
 			      "AND url = ?3 AND attempt = ?4 AND redone <= ?5 AND due_at > ?6 AND tries = 0 AND intended_at = 0 "
-			      "ORDER BY number LIMIT 1",
+			      "AND provider = ?7 ORDER BY number LIMIT 1",
 	[SQL_SHARD_BUSY]    = "SELECT count(*) FROM shard WHERE job = ?1 AND model = ?2 AND url = ?3 AND attempt <= ?4 "
-			      "AND due_at > 0 AND state NOT IN " SHARD_ENDED_STATES " AND (state <> 0 OR due_at <= ?5)",
+			      "AND provider = ?6 AND due_at > 0 AND state NOT IN " SHARD_ENDED_STATES " AND (state <> 0 OR due_at <= ?5)",
 	[SQL_SHARD_HELD]  = "SELECT count(*), count(*) FILTER (WHERE word = 5) FROM shard WHERE job = ?1 AND " SHARD_HELD,
 	[SQL_SHARD_SPEAK] = "UPDATE shard SET word = iif(word = 5, ?2, word), due_at = ?3, why = NULL "
 			      "WHERE job = ?1 AND " SHARD_HELD,
@@ -182,6 +184,10 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_QUEUE_PLACED] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND number > ?2 AND queue = 0 "
 			     "AND state IN (0, 1) AND intended_at = 0 ORDER BY number LIMIT 1",
 	[SQL_QUEUE_PRIORITY] = "UPDATE shard SET priority = ?2 WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES,
+	[SQL_UNSENT_PROVIDER] = "SELECT provider FROM shard WHERE " SHARD_UNSENT " AND provider > ?1 "
+				"ORDER BY provider LIMIT 1",
+	[SQL_UNSENT_NEXT] = "SELECT id, job, number FROM shard WHERE " SHARD_UNSENT " AND provider = ?1 "
+			    "AND (job, number) > (?2, ?3) ORDER BY job, number LIMIT 1",
 	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1",
 
 	[SQL_JOB_WAKE_AFTER]  = "UPDATE job SET due_at = ?2 WHERE after_job = ?1 AND after_job > 0 "
@@ -408,6 +414,8 @@ static const char *const migrations[] = {
 	"CREATE INDEX shard_file ON shard (provider_file) WHERE provider_file IS NOT NULL;",
 	/* 3 -> 4: many providers, and an order among those who wait for them. */
 	"ALTER TABLE job ADD COLUMN providers TEXT;"
+	/* Jobs from before there were routes stay with their provider. */
+	"UPDATE job SET providers = provider;"
 	"ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 50;"
 	"ALTER TABLE job ADD COLUMN begin_at INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE job ADD COLUMN after_job INTEGER NOT NULL DEFAULT 0;"
@@ -445,6 +453,7 @@ static const char *const migrations[] = {
 	"CREATE INDEX shard_polled ON shard (provider, batch_created_at) WHERE state = 2;"
 	"CREATE INDEX shard_absent ON shard (absent_at) WHERE absent_at > 0;"
 	"UPDATE shard SET changed_at = batch_created_at WHERE state = 2;"
+	"CREATE INDEX shard_unsent ON shard (provider, job, number) WHERE " SHARD_UNSENT ";"
 	/* What is under way at the providers, by whom, added up from the shards by the triggers below and by nobody else. */
 	"CREATE TABLE flight ("
 	"  provider TEXT NOT NULL, model TEXT NOT NULL, uid INTEGER NOT NULL, batches INTEGER NOT NULL,"

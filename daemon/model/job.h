@@ -22,6 +22,7 @@
  *	CUT	   -> UPLOADED	  [upload]	the provider has the rows as a file
  *	CUT	   -> DROPPED	  [upload]	too large for the provider: its halves are new shards
  *	CUT	   -> DROPPED	  [collect]	it waited for more rows to be tried again: a new shard has both
+ *	CUT	   -> DROPPED	  [move]	its provider cannot take it: its rows are another's, in new shards
  *	CUT	   -> ENDED	  [upload]	the provider refused its file for good: its rows fail
  *	CUT	   -> CANCELLED	  [upload]	the job was cancelled before anything was sent
  *	UPLOADED   -> CREATED	  [create]	the provider has a batch for the file: made, or found after doubt
@@ -29,11 +30,14 @@
  *	UPLOADED   -> CANCELLED	  [create]	cancelled before anything was created, for certain
  *	UPLOADED   -> ENDED	  [create]	the provider refused the batch for good: its rows fail
  *	UPLOADED   -> DROPPED	  [create]	its file is gone at the provider: its rows went to a new shard
+ *	UPLOADED   -> DROPPED	  [move]	the same
  *	CREATED	   -> ENDED	  [poll]	completed, expired, cancelled there, or failed for good
  *	CREATED	   -> DROPPED	  [poll]	it did no work there and may do better: its rows went to a new shard
+ *	CREATED	   -> DROPPED	  [move]	it failed there without work, for want of the model or url
  *	ENDED	   -> FETCHED	  [fetch]	both result files are on disk
  *	FETCHED	   -> COLLECTED	  [collect]	every row has its outcome; rows to try again have a new shard
  *	(begin)	   -> FETCHED	  [cut]		rows that no batch could hold: they are refused without being sent
+ *	(begin)	   -> FETCHED	  [move]	rows that the next provider takes in no batch: refused as by the one before
  *	(begin)	   -> COLLECTED	  [intake]	lines that are wrong, where the job goes on without them
  *	FETCHED	   -> CANCELLED	  [collect]	its own files are damaged, and the job was cancelled: its rows end so
  *	CUT	   -> CREATED	  [lookup]	the store is a restored copy: the batch had been made after the copy was
@@ -104,7 +108,7 @@ struct job {
 	char *window;
 	char *metadata; /* the user's JSON object, as text */
 	char *file_name;
-	char *provider;
+	char *provider; /* the first of providers, or the default when it was submitted */
 	char *errors; /* JSON array of refused lines */
 	int64_t errors_total;
 	int64_t output_expires_s; /* output_expires_after.seconds; 0: not asked for */
@@ -127,7 +131,7 @@ struct job {
 	bool has_line_ids;  /* custom_id is "line-N", by the line's number from 1, whatever the line says */
 	int64_t max_attempts; /* of one request; 0: as the provider's section says */
 	int64_t retry_of;     /* the job whose requests without a success these are; 0: none */
-	char *providers;    /* names in their order, with commas between, where it may move on from the first; NULL: provider alone */
+	char *providers;    /* those that its owner named, as model/names has them; NULL: as the routes say, else provider */
 	int64_t priority;   /* 0 to 100; the higher goes first */
 	int64_t begin_at;   /* not cut before; 0: at once */
 	int64_t after_job;  /* not cut before that job has ended; 0: of none */
@@ -178,7 +182,7 @@ struct shard {
 	char *url;
 	int64_t requests;
 	int64_t bytes;	 /* of the file as uploaded */
-	int64_t attempt; /* 1 for rows that were never tried before */
+	int64_t attempt; /* 1 for rows that were never tried before at this provider */
 	char *marker;	 /* 24 hexadecimal digits, drawn when it was cut */
 	char *provider_file;
 	int64_t intended_at; /* a create may have left since then; 0: no doubt */

@@ -19,14 +19,27 @@ static const char *const too_large_codes[] = {
 	"request_too_large", "too_large", "too_many_lines", "too_many_tasks",
 };
 
+static const char *const elsewhere_codes[] = {
+	"DeploymentNotFound", "invalid_url", "model_not_found", "model_not_supported", "url_not_found",
+};
+
+struct word_pair {
+	const char *part;
+	const char *other;
+};
+
+static const struct word_pair elsewhere_words[] = {
+	{ "model", "does not exist" },
+	{ "model", "not found" },
+	{ "model", "is not supported by" },
+	{ "url",   "is not supported by" },
+};
+
 /*
  * Both parts must stand in the message. "max_tokens is too large" is no word about the file, nor
  * are requests a minute.
  */
-static const struct {
-	const char *part;
-	const char *other;
-} too_large_words[] = {
+static const struct word_pair too_large_words[] = {
 	{ "file is too large",             "" },
 	{ "file too large",                "" },
 	{ "batch is too large",            "" },
@@ -87,15 +100,32 @@ bool api_says_full(const char *code, const char *message)
 	       (message && strcasestr(message, "enqueued token"));
 }
 
-bool api_says_too_large(const char *code, const char *message)
+static bool has_code(const char *const *codes, size_t count, const char *code)
 {
-	for (size_t i = 0; code && i < ARRAY_SIZE(too_large_codes); i++)
-		if (strcmp(code, too_large_codes[i]) == 0)
-			return true;
-	for (size_t i = 0; message && i < ARRAY_SIZE(too_large_words); i++)
-		if (strcasestr(message, too_large_words[i].part) && strcasestr(message, too_large_words[i].other))
+	for (size_t i = 0; code && i < count; i++)
+		if (strcmp(code, codes[i]) == 0)
 			return true;
 	return false;
+}
+
+static bool has_words(const struct word_pair *pairs, size_t count, const char *message)
+{
+	for (size_t i = 0; message && i < count; i++)
+		if (strcasestr(message, pairs[i].part) && strcasestr(message, pairs[i].other))
+			return true;
+	return false;
+}
+
+bool api_says_too_large(const char *code, const char *message)
+{
+	return has_code(too_large_codes, ARRAY_SIZE(too_large_codes), code) ||
+	       has_words(too_large_words, ARRAY_SIZE(too_large_words), message);
+}
+
+bool api_says_elsewhere(const char *code, const char *message)
+{
+	return has_code(elsewhere_codes, ARRAY_SIZE(elsewhere_codes), code) ||
+	       has_words(elsewhere_words, ARRAY_SIZE(elsewhere_words), message);
 }
 
 static void scan_leniently(struct scan *scan, const char *json, size_t size)

@@ -34,6 +34,12 @@ bool api_says_full(const char *code, const char *message);
 bool api_says_too_large(const char *code, const char *message);
 
 /*
+ * Whether these say that what was asked for is not at this provider, whatever the requests are like: it does not have the model, or does
+ * not serve the url. Either may be NULL.
+ */
+bool api_says_elsewhere(const char *code, const char *message);
+
+/*
  * NULL where the text begins with JSON; else a copy of the same size with "?" for every byte beyond
  * ASCII, for servers cut their words in mid-character. The caller frees.
  */

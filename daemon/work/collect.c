@@ -11,6 +11,7 @@
 #include "daemon/base/hash.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/answer.h"
+#include "daemon/work/api_words.h"
 #include "daemon/work/failures.h"
 #include "daemon/work/lines.h"
 #include "daemon/work/members.h"
@@ -19,6 +20,8 @@
 /* Of the last phase: rows, and bytes of the answers of those that failed. */
 #define ROWS_A_SLICE 16384
 #define BYTES_A_SLICE (1024 * 1024)
+/* Bytes of a failure's words that are looked at. */
+#define MAX_WORDS ((size_t)400)
 
 struct collect {
 	struct vault *vault;
@@ -46,24 +49,25 @@ struct collect {
 struct verdict {
 	enum outcome_kind kind;
 	bool is_free;
+	bool is_moved;
 };
 
 /* clang-format off */
 static const struct verdict verdicts_by_answer[] = {
-	[ANSWER_OK]        = { OUTCOME_OK,     false },
-	[ANSWER_FAILED]    = { OUTCOME_FAILED, false },
-	[ANSWER_AGAIN]     = { OUTCOME_AGAIN,  false },
-	[ANSWER_EXPIRED]   = { OUTCOME_AGAIN,  true  },
-	[ANSWER_CANCELLED] = { OUTCOME_AGAIN,  true  },
+	[ANSWER_OK]        = { OUTCOME_OK,     false, false },
+	[ANSWER_FAILED]    = { OUTCOME_FAILED, false, false },
+	[ANSWER_AGAIN]     = { OUTCOME_AGAIN,  false, false },
+	[ANSWER_EXPIRED]   = { OUTCOME_AGAIN,  true,  false },
+	[ANSWER_CANCELLED] = { OUTCOME_AGAIN,  true,  false },
 };
 
 static const struct verdict verdicts_by_end[] = {
-	[COLLECT_COMPLETED] = { OUTCOME_MISSING, false },
-	[COLLECT_LOST]      = { OUTCOME_LOST,    false },
-	[COLLECT_EXPIRED]   = { OUTCOME_AGAIN,   true  },
-	[COLLECT_CANCELLED] = { OUTCOME_AGAIN,   true  },
-	[COLLECT_REFUSED]   = { OUTCOME_REFUSED, true  },
-	[COLLECT_INVALID]   = { OUTCOME_AGAIN,   true  },
+	[COLLECT_COMPLETED] = { OUTCOME_MISSING, false, false },
+	[COLLECT_LOST]      = { OUTCOME_LOST,    false, false },
+	[COLLECT_EXPIRED]   = { OUTCOME_AGAIN,   true,  false },
+	[COLLECT_CANCELLED] = { OUTCOME_AGAIN,   true,  false },
+	[COLLECT_REFUSED]   = { OUTCOME_REFUSED, true,  false },
+	[COLLECT_INVALID]   = { OUTCOME_AGAIN,   true,  false },
 };
 
 static const size_t tallies[] = {
@@ -87,6 +91,20 @@ static uint32_t clamp_tokens(int64_t tokens)
 	if (tokens < 0)
 		return 0;
 	return tokens > UINT32_MAX ? UINT32_MAX : (uint32_t)tokens;
+}
+
+/* Whether the failure is that the provider does not have what was asked for: by its code, or by the words of a 404. */
+static bool says_elsewhere(const struct collect *collect, const struct line *line, const struct answer *answer)
+{
+	size_t size = answer->error_message.size < MAX_WORDS ? answer->error_message.size : MAX_WORDS;
+	auto_free char *code = NULL;
+	auto_free char *words = NULL;
+
+	if (!collect->plan.has_next || answer->kind != ANSWER_FAILED || answer->error_code.size > MAX_WORDS)
+		return false;
+	code = xmemdup0(line->bytes + answer->error_code.at, answer->error_code.size);
+	words = xmemdup0(line->bytes + answer->error_message.at, size);
+	return api_says_elsewhere(code, answer->status == 404 ? words : NULL);
 }
 
 static int take_line(struct collect *collect, const struct line *line, char source, struct error *err)
@@ -117,6 +135,7 @@ static int take_line(struct collect *collect, const struct line *line, char sour
 	member->answer_length = (uint32_t)line->size;
 	member->answer_check = record_answer_check(hash_digest(line->bytes, line->size));
 	member->status = (uint16_t)answer.status;
+	member->is_elsewhere = says_elsewhere(collect, line, &answer);
 	member->input_tokens = clamp_tokens(answer.input_tokens);
 	member->output_tokens = clamp_tokens(answer.output_tokens);
 	return 0;
@@ -278,13 +297,29 @@ static struct verdict judge_unanswered(const struct collect *collect)
 	return verdict;
 }
 
+/* Whether the next provider may have the row, which this one has no success for. */
+static bool may_move(const struct collect *collect, const struct member *member)
+{
+	const struct load_limits *limits = &collect->plan.next_limits;
+	struct load load;
+
+	if (!collect->plan.has_next || collect->plan.is_job_cancelled)
+		return false;
+	load = load_of_request(limits, member->wire_length, member->inputs);
+	return load_excess_of(limits, &load) == LOAD_FITS;
+}
+
 static struct verdict judge_answered(const struct collect *collect, const struct member *member)
 {
+	static const struct verdict moved = { OUTCOME_AGAIN, false, true };
 	struct verdict verdict = verdicts_by_answer[member->answer];
 	bool is_invalid = collect->end == COLLECT_INVALID;
 	/* A validation that calls its lines late must not send them round for ever. */
 	bool is_free = verdict.is_free && !(is_invalid && collect->redone >= COLLECT_MOST_ROUNDS);
+	bool is_used_up = member->answer == ANSWER_AGAIN && !is_invalid && collect->attempt >= collect->plan.max_attempts;
 
+	if ((member->is_elsewhere || is_used_up) && may_move(collect, member))
+		return moved;
 	if (verdict.kind != OUTCOME_AGAIN)
 		return verdict;
 	if (verdict.is_free && collect->plan.is_job_cancelled)
@@ -308,6 +343,12 @@ static void drop_line(struct member *member)
 	member->answer_check = 0;
 }
 
+/* Of a row that goes again: its place in collect_result.again. */
+static size_t again_kind(const struct member *member)
+{
+	return member->is_moved ? 2 : !member->is_free;
+}
+
 static void conclude(struct collect *collect, struct member *member)
 {
 	struct collect_result *result = &collect->result;
@@ -315,14 +356,17 @@ static void conclude(struct collect *collect, struct member *member)
 
 	member->kind = (uint8_t)verdict.kind;
 	member->is_free = verdict.is_free;
+	member->is_moved = verdict.is_moved;
 	if (verdict.kind == OUTCOME_EXPIRED)
 		drop_line(member);
 	result->input_tokens += member->input_tokens;
 	result->output_tokens += member->output_tokens;
 	if (verdict.kind == OUTCOME_AGAIN) {
-		struct load load = load_of_request(&collect->plan.limits, member->wire_length, member->inputs);
+		const struct load_limits *limits =
+			verdict.is_moved ? &collect->plan.next_limits : &collect->plan.limits;
+		struct load load = load_of_request(limits, member->wire_length, member->inputs);
 
-		load_add(&result->again[!verdict.is_free], &load);
+		load_add(&result->again[again_kind(member)], &load);
 	} else {
 		++*(int64_t *)(void *)((char *)result + tallies[verdict.kind]);
 	}
@@ -408,8 +452,8 @@ static int keep_outcomes(struct collect *collect, struct error *err)
 	return r;
 }
 
-/* Keeps the members of the shard that rows go to which must be tried again and cost an attempt, or none. */
-static int keep_members(struct collect *collect, bool is_free, int64_t number, struct error *err)
+/* Keeps the members of the shard that rows of a kind go to which must be tried again. */
+static int keep_members(struct collect *collect, size_t kind, int64_t number, struct error *err)
 {
 	auto_free char *name = rows_members_name(number);
 	struct rows_writer writer;
@@ -420,7 +464,7 @@ static int keep_members(struct collect *collect, bool is_free, int64_t number, s
 		const struct member *member = &collect->members.list[i];
 		struct record_member record = { .row = member->row };
 
-		if (member->kind == OUTCOME_AGAIN && member->is_free == is_free)
+		if (member->kind == OUTCOME_AGAIN && again_kind(member) == kind)
 			r = rows_write(&writer, &record, err);
 	}
 	if (!r)
@@ -488,9 +532,9 @@ int collect_keep(struct collect *collect, int64_t next_number, struct error *err
 
 	assert(collect->phase == ARRAY_SIZE(phases) && !collect->result.is_held);
 	r = keep_outcomes(collect, err);
-	for (size_t is_paid = 0; !r && is_paid < ARRAY_SIZE(collect->result.again); is_paid++)
-		if (collect->result.again[is_paid].requests)
-			r = keep_members(collect, !is_paid, next_number++, err);
+	for (size_t kind = 0; !r && kind < ARRAY_SIZE(collect->result.again); kind++)
+		if (collect->result.again[kind].requests)
+			r = keep_members(collect, kind, next_number++, err);
 	return r;
 }
 

@@ -32,6 +32,9 @@ enum collect_end {
 /* After so many shards in a row whose validation failed, the rows that none of them named are refused. */
 #define COLLECT_MOST_ROUNDS 10
 
+/* Kinds of rows that go again. */
+#define COLLECT_AGAIN_COUNT 3
+
 struct collect_plan {
 	uint64_t id_key;
 	enum collect_end end;
@@ -40,13 +43,18 @@ struct collect_plan {
 	int64_t max_attempts;  /* of one request, counting those that cost one */
 	int64_t resend_lost;   /* so many of 10,000 may be sent again unasked though their answers may have been paid for */
 	struct load_limits limits; /* for the loads of what goes again */
+	bool has_next; /* there is another provider for rows that this one cannot answer */
+	struct load_limits next_limits; /* its */
 };
 
 struct collect_result {
 	int64_t rows; /* of the shard: the sum of the final outcomes and of those that go again, unless it is held */
 	int64_t ok, failed, cancelled, expired, missing, lost; /* final outcomes; failed has neither missing nor lost in it */
-	/* Rows that go to new shards (OUTCOME_AGAIN): [0] those that did not cost an attempt, [1] those that did. */
-	struct load again[2];
+	/*
+	 * Rows that go to new shards (OUTCOME_AGAIN): [0] those that did not cost an attempt, [1] those that did, [2] those that go to
+	 * the next provider.
+	 */
+	struct load again[COLLECT_AGAIN_COUNT];
 	int64_t resent;	    /* of those: how many may have been answered, and paid for, already */
 	int64_t twice;	    /* answers for a row that had one; the first counts */
 	int64_t unknown;    /* answers whose custom_id is not of this shard */
@@ -62,9 +70,9 @@ struct collect_result {
 /*
  * Begins; the downloads are the records shard-N.out and shard-N.err, either of which may be absent. Rules for a row:
  *	answered ok			OUTCOME_OK (an ok answer wins over a failure of the same row, else the first counts)
- *	answered, final failure		OUTCOME_FAILED
+ *	answered, final failure		OUTCOME_FAILED; OUTCOME_AGAIN at the next provider if this one does not have the model or the url
  *	answered, may do better		OUTCOME_AGAIN while attempts < max_attempts and the job is not cancelled, else OUTCOME_FAILED;
- *					costs an attempt
+ *					costs an attempt; with none left OUTCOME_AGAIN at the next provider
  *	batch_expired, or no answer and the batch expired	OUTCOME_AGAIN without cost; OUTCOME_CANCELLED if the job is cancelled;
  *					in a validation OUTCOME_FAILED after COLLECT_MOST_ROUNDS
  *	batch_cancelled, or no answer and it was cancelled	the same: AGAIN if we did not ask for it, else OUTCOME_CANCELLED
@@ -75,7 +83,7 @@ struct collect_result {
  * A batch that expired or was cancelled and says that it completed more than it delivers leaves that many doubtful rows too.
  * Doubtful rows go again and cost an attempt, unless the job is cancelled or no attempt is left: up to resend_lost of the shard's
  * rows (one at least, if it allows any), or however many if shard->word says RESEND, even without an attempt left. Otherwise the shard is
- * held, unless the word is ACCEPT.
+ * held, unless the word is ACCEPT. To the next provider goes, where there is one, what it has a batch for, unless the job is cancelled.
  *
  * shard->attempt is how often each row was tried before plus one; a row's attempts is set from it (attempt, or attempt - 1
  * where it cost none, as with a refused batch, which ran nothing). The tokens of an answer that counts are counted, whatever it says.
@@ -90,7 +98,8 @@ const struct collect_result *collect_result(const struct collect *collect);
 const struct digest *collect_digest(const struct collect *collect);
 /*
  * After the end, unless it is held: keeps shard-N.done, and the member files of the shards that rows go to again: those that cost no
- * attempt first, as shard next_number, then those that did, as the number after. A kind without rows gets no file and no number.
+ * attempt first, as shard next_number, then those that did, then those for the next provider (which may be more than one batch of its
+ * holds), each as the number after. A kind without rows gets no file and no number.
  */
 int collect_keep(struct collect *collect, int64_t next_number, struct error *err);
 void collect_free(struct collect *collect);

@@ -17,6 +17,7 @@
 #include "daemon/work/api_parse.h"
 #include "daemon/work/api_words.h"
 #include "daemon/work/form.h"
+#include "daemon/work/move.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
 #include "daemon/work/remote.h"
@@ -230,6 +231,8 @@ void failed_settle(struct task *task, const struct api_answer *answer, const str
 
 	if (task_is_cancelled(task))
 		refuse(task, batch, words);
+	else if (move_refused(task, batch->error_code, words))
+		return;
 	else if (api_says_full(batch->error_code, batch->error_message))
 		redo_waiting(task, remote_full_wait(task, task->shard.waits + 1), words);
 	else if (is_file_missing(batch) && redone < NEW_FILE_TRIES)

@@ -12,6 +12,7 @@ struct task;
 
 /*
  * Ends the task, now or after slices of local work. batch is what answer says.
+ *	no such model, or url, there	the rows move on to the next provider, where there is one (work/move)
  *	our queue there is full		the rows wait, with the same file
  *	the file is not found		the same file a few times, then a new upload, then refused
  *	too large			cut in half

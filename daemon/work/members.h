@@ -36,6 +36,8 @@ struct member {
 	uint8_t answer; /* enum answer_kind */
 	uint8_t kind;   /* enum outcome_kind, at the end */
 	bool is_free;   /* it cost no attempt */
+	bool is_elsewhere; /* its answer says that another provider may have one */
+	bool is_moved;	   /* it goes again to the next provider */
 };
 
 struct members {

@@ -17,6 +17,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/deaths.h"
+#include "daemon/work/move.h"
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/task.h"
@@ -385,7 +386,7 @@ static bool may_begin(const struct task *task)
 	return !task->step->is_transfer || provider->transfers < provider->config->max_transfers;
 }
 
-static void begin(struct task *task)
+static void enlist(struct task *task)
 {
 	struct pipeline *pipeline = task->pipeline;
 	struct task **link = &pipeline->tasks;
@@ -395,12 +396,19 @@ static void begin(struct task *task)
 	*link = task;
 	pipeline->active++;
 	task->retry_after_ms = -1;
+	if (task->step->is_transfer && task->provider)
+		task->provider->transfers++;
+}
+
+static void begin(struct task *task)
+{
+	struct pipeline *pipeline = task->pipeline;
+
+	enlist(task);
 	if (needs_provider(task) && !task->provider) {
 		task_finish(task, TASK_TRY_AGAIN, "its provider is not in the configuration any more");
 		return;
 	}
-	if (task->step->is_transfer && task->provider)
-		task->provider->transfers++;
 	if (needs_provider(task) && provider_is_paused(task->provider, task_now(task))) {
 		task->wait_ms = task->provider->paused_until - task_now(task);
 		task_finish(task, TASK_NOT_YET, task->provider->paused_why);
@@ -458,6 +466,25 @@ bool pipeline_run_told(struct pipeline *pipeline, const struct store_due *due, c
 	task->told_size = size;
 	begin(task);
 	return true;
+}
+
+void pipeline_move(struct pipeline *pipeline, int64_t job, int64_t shard)
+{
+	const struct store_due due = { .job = job, .shard = shard };
+	struct task *task;
+
+	if (pipeline->is_stopping || pipeline_is_running(pipeline, &due))
+		return;
+	task = xcalloc(1, sizeof(*task));
+	task->pipeline = pipeline;
+	if (!task_load(task, &due) || !move_is_free(task)) {
+		task_abandon(task);
+		return;
+	}
+	enlist(task);
+	task_enter(task);
+	move_on(task);
+	note_leave(pipeline->note);
 }
 
 int64_t pipeline_accept(struct pipeline *pipeline, struct job *job)

@@ -52,6 +52,11 @@ bool pipeline_run_told(struct pipeline *pipeline, const struct store_due *due, c
 bool pipeline_is_running(const struct pipeline *pipeline, const struct store_due *due);
 /* Whether nothing new begins any more. */
 bool pipeline_is_stopping(const struct pipeline *pipeline);
+/*
+ * Moves a shard that was not sent yet on to the next provider of its list, if it may go and there is one that can be sent to, unless a
+ * step of it is under way: work/move.h.
+ */
+void pipeline_move(struct pipeline *pipeline, int64_t job, int64_t shard);
 /* Steps under way. */
 size_t pipeline_active(const struct pipeline *pipeline);
 

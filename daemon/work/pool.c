@@ -36,13 +36,11 @@ static bool is_under_way(const struct task *task, int64_t shard)
 /* Finds the shard that others are waiting in. */
 static int find_waiting(struct pool *pool, const struct task *task, struct error *err)
 {
-	const struct shard *fresh = &pool->fresh;
 	int r;
 
-	if (fresh->redone > MOST_REDONE)
+	if (pool->fresh.redone > MOST_REDONE)
 		return 0;
-	r = store_shard_waiting(task_store(task), task->job.id, fresh->model, fresh->url, fresh->attempt, MOST_REDONE,
-				task_now(task), &pool->waiting);
+	r = store_shard_waiting(task_store(task), &pool->fresh, MOST_REDONE, task_now(task), &pool->waiting);
 	if (r)
 		return r == -ENOENT ? 0 : error_set(err, r, "the shards of the job cannot be read");
 	if (is_under_way(task, pool->waiting.id))
@@ -57,7 +55,8 @@ int pool_join(struct pool *pool, struct task *task, const struct shard *fresh, s
 	int r;
 
 	pool->fresh = *fresh;
-	provider_limits(task->provider, &pool->limits);
+	pool->fresh.job = task->job.id;
+	provider_limits(providers_find(task->pipeline->providers, fresh->provider), &pool->limits);
 	r = find_waiting(pool, task, err);
 	load = load_of(&pool->waiting);
 	if (r || !pool->waiting.id || !load_has_room(&pool->limits, &load, &more))
@@ -94,13 +93,10 @@ static bool is_full(const struct pool *pool)
 /* Whether other shards are under way whose rows may come to these: those that were not tried more often than the task's own. */
 static bool has_others(const struct task *task)
 {
-	const struct shard *own = &task->shard;
 	int64_t busy = 0;
 
 	/* The task's own is one of them, until it ends with this turn. */
-	return !store_shard_busy(task_store(task), task->job.id, own->model, own->url, own->attempt, task_now(task),
-				 &busy) &&
-	       busy > 1;
+	return !store_shard_busy(task_store(task), &task->shard, task_now(task), &busy) && busy > 1;
 }
 
 static int64_t longest_wait(const struct task *task)

@@ -1,5 +1,5 @@
 /*
- * Rows that are to be tried again wait a little for others of the same model, url and attempt, so
+ * Rows that are to be tried again wait a little for others of the same model, url, provider and attempt, so
  * that many shards with a few failures each do not become many small batches. Inside of the
  * pipeline.
  */
@@ -24,7 +24,7 @@ struct pool {
 };
 
 /*
- * Looks for a shard that waits and has room for the rows of fresh, whose member file is kept already as fresh->number, and joins
+ * Looks for a shard that waits and has room for the rows of fresh, which names its provider, and whose member file is kept already as fresh->number, and joins
  * their rows in that file. The store still knows of nothing: on an error there is nothing to undo. The number must be free.
  */
 int pool_join(struct pool *pool, struct task *task, const struct shard *fresh, struct error *err);

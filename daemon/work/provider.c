@@ -12,6 +12,8 @@
 #include "daemon/model/load.h"
 #include "daemon/work/api.h"
 
+#define TRY_MS (60 * 1000)
+
 struct providers {
 	const struct config *config;
 	struct provider *list;
@@ -99,6 +101,11 @@ struct provider *providers_at(struct providers *providers, size_t index)
 	return index < providers->count ? &providers->list[index] : NULL;
 }
 
+const struct config *providers_config(const struct providers *providers)
+{
+	return providers->config;
+}
+
 void provider_pause(struct provider *provider, int64_t until, const char *why)
 {
 	free(provider->paused_why);
@@ -116,6 +123,17 @@ bool provider_is_paused(struct provider *provider, int64_t now)
 	if (provider->paused_until > now + PROVIDER_PAUSE_MS)
 		provider->paused_until = now + PROVIDER_PAUSE_MS;
 	return provider->paused_until != 0;
+}
+
+bool provider_is_unable(struct provider *provider, int64_t now, int64_t *ret_since)
+{
+	if (!provider_is_paused(provider, now))
+		return false;
+	if (!provider->unable_since || provider->unable_since > now || now > provider->unable_until + TRY_MS)
+		provider->unable_since = now;
+	provider->unable_until = provider->paused_until;
+	*ret_since = provider->unable_since;
+	return true;
 }
 
 void provider_limits(const struct provider *provider, struct load_limits *ret_limits)

@@ -28,6 +28,8 @@ struct provider {
 	int64_t paused_until; /* Unix milliseconds; 0: not paused */
 	char *paused_why;     /* for people: code and status alone, never the provider's words (G8) */
 	int64_t transfers;    /* uploads and downloads under way */
+	int64_t unable_since; /* of provider_is_unable: Unix milliseconds */
+	int64_t unable_until; /* the end of the wait that it saw last */
 };
 
 /* Reads every key; config and http must outlive it. The error names the provider whose key cannot be read. */
@@ -52,5 +54,10 @@ void provider_limits(const struct provider *provider, struct load_limits *ret_li
 void provider_pause(struct provider *provider, int64_t until, const char *why);
 /* Whether it is paused at now; a pause that is over is forgotten. */
 bool provider_is_paused(struct provider *provider, int64_t now);
+/*
+ * Whether nothing can be sent to it at now, and since when: a wait that begins within a minute of the end of the one before is the same,
+ * for all that was in between was a try in vain.
+ */
+bool provider_is_unable(struct provider *provider, int64_t now, int64_t *ret_since);
 
 #endif

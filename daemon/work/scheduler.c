@@ -9,6 +9,7 @@
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/work/admission.h"
+#include "daemon/work/mover.h"
 #include "daemon/work/order.h"
 #include "daemon/work/pipeline.h"
 #include "daemon/work/sweep.h"
@@ -32,6 +33,7 @@ struct scheduler {
 	struct pipeline *pipeline;
 	struct providers *providers;
 	struct sweeps *sweeps;
+	struct mover *mover;
 	struct loop_timer *timer;
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct store_due due[MAX_ACTIVE + LOOK_AHEAD];
@@ -45,7 +47,7 @@ static void note_due(const struct store_due *due, void *context)
 	scheduler->due[scheduler->count++] = *due;
 }
 
-static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read)
+static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read, int64_t most_ms)
 {
 	int64_t next = 0;
 
@@ -53,7 +55,7 @@ static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_r
 		next = now + UNREAD_SLEEP_MS;
 	else if (!next || next - now > MAX_SLEEP_MS)
 		next = now + MAX_SLEEP_MS;
-	loop_timer_set(scheduler->timer, next - now);
+	loop_timer_set(scheduler->timer, next - now < most_ms ? next - now : most_ms);
 }
 
 /*
@@ -91,16 +93,18 @@ static void on_time(void *context)
 {
 	struct scheduler *scheduler = context;
 	int64_t now = loop_now_ms(scheduler->loop);
+	int64_t moves_in;
 	bool is_read;
 	bool has_more;
 
 	check_clock(scheduler, now);
 	has_more = order_run_deadlines(scheduler->pipeline, now);
+	moves_in = mover_run(scheduler->mover, now);
 	admission_run(scheduler->store, scheduler->providers, now);
 	sweeps_run(scheduler->sweeps, now);
 	is_read = run_due(scheduler, now, false);
 	is_read &= run_due(scheduler, now, true);
-	sleep_until_next(scheduler, now, is_read);
+	sleep_until_next(scheduler, now, is_read, moves_in);
 	if (has_more)
 		scheduler_kick(scheduler);
 }
@@ -119,6 +123,7 @@ struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct p
 	scheduler->store = store;
 	scheduler->providers = providers;
 	scheduler->pipeline = pipeline;
+	scheduler->mover = mover_new(store, providers, pipeline);
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);
 	scheduler->sweeps = sweeps_new(loop, store, providers, pipeline, on_wake, scheduler);
 	scheduler->offset = loop_now_ms(loop) - loop_monotonic_us(loop) / 1000;
@@ -134,6 +139,7 @@ void scheduler_free(struct scheduler *scheduler)
 		return;
 	sweeps_free(scheduler->sweeps);
 	loop_timer_free(scheduler->timer);
+	mover_free(scheduler->mover);
 	free(scheduler);
 }
 

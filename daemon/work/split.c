@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
+#include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/work/rows.h"
@@ -91,6 +93,155 @@ int split_halve(struct vault *vault, int64_t job, int64_t shard, int64_t first,
 	ret_loads[1] = loads[1];
 	return 0;
 }
+
+/* --- as many as the limits ask for --- */
+
+/* A walk over all rows of a shard, which deals some of them. */
+struct dealing {
+	struct split split;
+	const struct load_limits *limits, *rest_limits;
+	struct rows_writer writer; /* of the part that is filled */
+	bool is_open;
+	struct load load; /* of that */
+	int64_t number;	  /* of the next part that is kept */
+	struct split_parts parts;
+};
+
+static void dealing_release(struct dealing *dealing)
+{
+	split_release(&dealing->split);
+	rows_writer_release(&dealing->writer);
+	split_parts_release(&dealing->parts);
+}
+#define auto_dealing __attribute__((cleanup(dealing_release))) struct dealing
+
+static void open_part(struct dealing *dealing)
+{
+	rows_writer_init(&dealing->writer, dealing->split.vault, RECORD_MEMBERS);
+	dealing->is_open = true;
+	dealing->load = (struct load){ 0 };
+}
+
+static int close_part(struct dealing *dealing, struct error *err)
+{
+	int r = keep_members(&dealing->writer, dealing->split.job, dealing->number, err);
+
+	dealing->is_open = false;
+	dealing->number++;
+	return r;
+}
+
+static int close_fitting(struct dealing *dealing, struct error *err)
+{
+	struct split_parts *parts = &dealing->parts;
+
+	parts->loads = xreallocarray(parts->loads, parts->count + 1, sizeof(*parts->loads));
+	parts->loads[parts->count++] = dealing->load;
+	return close_part(dealing, err);
+}
+
+static int deal(struct dealing *dealing, const struct record_member *member, const struct load *load,
+		struct error *err)
+{
+	int r = 0;
+
+	if (dealing->is_open && !load_has_room(dealing->limits, &dealing->load, load))
+		r = close_fitting(dealing, err);
+	if (r)
+		return r;
+	if (!dealing->is_open)
+		open_part(dealing);
+	load_add(&dealing->load, load);
+	return rows_write(&dealing->writer, member, err);
+}
+
+/* A row that a batch can hold; the others are counted. */
+static int deal_fitting(struct dealing *dealing, const struct record_member *member, const struct record_row *row,
+			struct error *err)
+{
+	struct load load = load_of_request(dealing->limits, row->wire_length, row->inputs);
+
+	if (load_excess_of(dealing->limits, &load) == LOAD_FITS)
+		return deal(dealing, member, &load, err);
+	dealing->parts.rest.requests++;
+	return 0;
+}
+
+/* One of those others. */
+static int deal_rest(struct dealing *dealing, const struct record_member *member, const struct record_row *row,
+		     struct error *err)
+{
+	struct load load = load_of_request(dealing->limits, row->wire_length, row->inputs);
+
+	if (load_excess_of(dealing->limits, &load) == LOAD_FITS)
+		return 0;
+	load = load_of_request(dealing->rest_limits, row->wire_length, row->inputs);
+	load_add(&dealing->load, &load);
+	return rows_write(&dealing->writer, member, err);
+}
+
+static int deal_all(struct dealing *dealing,
+		    int (*deal_row)(struct dealing *dealing, const struct record_member *member,
+				    const struct record_row *row, struct error *err),
+		    struct error *err)
+{
+	struct split *split = &dealing->split;
+	int r = 0;
+
+	for (int64_t i = 0; !r && i < split->members.count; i++) {
+		struct record_member member;
+		struct record_row row;
+
+		r = rows_read_member(&split->members, i, &split->rows, &member, &row, err);
+		if (!r)
+			r = deal_row(dealing, &member, &row, err);
+	}
+	return r;
+}
+
+static int keep_rest(struct dealing *dealing, struct error *err)
+{
+	int r;
+
+	open_part(dealing);
+	r = deal_all(dealing, deal_rest, err);
+	if (!r)
+		r = close_part(dealing, err);
+	dealing->parts.rest = dealing->load;
+	return r;
+}
+
+void split_parts_release(struct split_parts *parts)
+{
+	free(parts->loads);
+	*parts = (struct split_parts){ 0 };
+}
+
+int split_fit(struct vault *vault, int64_t job, int64_t shard, int64_t first, const struct load_limits *limits,
+	      const struct load_limits *rest_limits, struct split_parts *ret_parts, struct error *err)
+{
+	auto_dealing dealing = { .split = { .vault = vault, .job = job },
+				 .limits = limits,
+				 .rest_limits = rest_limits,
+				 .number = first };
+	int r = open_members(&dealing.split.members, vault, job, shard, err);
+
+	if (!r)
+		r = rows_open(&dealing.split.rows, vault, job, ROWS_NAME, RECORD_ROWS, err);
+	if (!r)
+		r = deal_all(&dealing, deal_fitting, err);
+	if (!r && dealing.is_open)
+		r = close_fitting(&dealing, err);
+	if (!r && dealing.parts.rest.requests && dealing.parts.count)
+		r = keep_rest(&dealing, err);
+	if (r)
+		return r;
+	*ret_parts = dealing.parts;
+	dealing.parts = (struct split_parts){ 0 };
+	return 0;
+}
+
+/* --- two of them --- */
 
 /* One of two files that are merged: its next member, while there is one. */
 struct side {

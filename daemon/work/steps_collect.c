@@ -19,7 +19,9 @@
 #include "daemon/work/needs.h"
 #include "daemon/work/pool.h"
 #include "daemon/work/provider.h"
+#include "daemon/work/route.h"
 #include "daemon/work/rows.h"
+#include "daemon/work/split.h"
 #include "daemon/work/task.h"
 
 #define DEFAULT_MAX_ATTEMPTS 3
@@ -95,6 +97,7 @@ static char *collected_words(const struct collect_result *result)
 		{ "missing",              result->missing },
 		{ "lost",                 result->lost },
 		{ "to be tried again",    result->again[0].requests + result->again[1].requests },
+		{ "moved on",             result->again[2].requests },
 		{ "of them maybe paid for twice", result->resent },
 		{ "answered twice",       result->twice },
 		{ "answers to nobody",    result->unknown },
@@ -153,7 +156,7 @@ static void note_tally(struct shard *shard, const struct collect_result *result)
 		.expired = result->expired,
 		.missing = result->missing,
 		.lost = result->lost,
-		.again = result->again[0].requests + result->again[1].requests,
+		.again = result->again[0].requests + result->again[1].requests + result->again[2].requests,
 		.resent = result->resent,
 		.twice = result->twice,
 		.unknown = result->unknown,
@@ -169,15 +172,23 @@ static void note_tally(struct shard *shard, const struct collect_result *result)
 	shard->refusal_code = xstrdup(COLLECT_GIVEN_UP_CODE);
 }
 
-/* The rows that go again: pools[0] of those that cost no attempt, pools[1] of those that did. */
+/* The rows that go again: pools[0] of those that cost no attempt, pools[1] of those that did, pools[2] of those that move on. */
 struct again {
-	struct pool pools[2];
+	struct pool pools[COLLECT_AGAIN_COUNT];
+	struct split_parts parts; /* of those that move on, where one batch of the next provider cannot hold them */
 };
 
 static void again_release(struct again *again)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(again->pools); i++)
 		pool_release(&again->pools[i]);
+	split_parts_release(&again->parts);
+}
+
+/* Where rows go that the provider cannot answer; NULL: nowhere. The same for as long as the configuration is. */
+static struct provider *next_provider(const struct task *task)
+{
+	return route_next(task->pipeline->providers, &task->job, task->shard.model, task->shard.provider);
 }
 
 /* Whether all of its rows go again without that any of them cost an attempt. */
@@ -197,36 +208,97 @@ static void count_patience(const struct task *task, const struct collect_result 
 	}
 }
 
+static struct shard make_fresh(const struct task *task, size_t kind, int64_t number)
+{
+	const struct collect_result *result = collect_result(task->work);
+	const struct load *load = &result->again[kind];
+	bool is_moved = kind == 2;
+
+	return (struct shard){
+		.number = number,
+		.state = SHARD_CUT,
+		.model = task->shard.model,
+		.url = task->shard.url,
+		.provider = is_moved ? next_provider(task)->config->name : task->shard.provider,
+		.requests = load->requests,
+		.bytes = load->bytes,
+		.inputs = load->inputs,
+		.tokens = load->tokens,
+		.attempt = is_moved ? 1 : task->shard.attempt + (int64_t)kind,
+	};
+}
+
+/* Whether one batch of its provider can hold it. */
+static bool is_one_batch(const struct task *task, const struct shard *fresh)
+{
+	const struct load load = { fresh->requests, fresh->bytes, fresh->inputs, fresh->tokens };
+	const struct load none = { 0 };
+	struct load_limits limits;
+
+	provider_limits(providers_find(task->pipeline->providers, fresh->provider), &limits);
+	return load_has_room(&limits, &none, &load);
+}
+
+static int split_moved(struct again *again, struct task *task, const struct shard *fresh, struct error *err)
+{
+	struct load_limits limits;
+
+	again->pools[2].fresh = *fresh;
+	provider_limits(next_provider(task), &limits);
+	return split_fit(task_vault(task), task->job.id, fresh->number, fresh->number, &limits, &limits, &again->parts,
+			 err);
+}
+
 /* What is written to no table yet: an error leaves nothing behind that counts. */
 static int prepare_again(struct again *again, struct task *task, int64_t number, struct error *err)
 {
 	const struct collect_result *result = collect_result(task->work);
 
-	for (int cost = 0; cost < 2; cost++) {
-		const struct load *load = &result->again[cost];
-		struct shard fresh = {
-			.number = number,
-			.state = SHARD_CUT,
-			.model = task->shard.model,
-			.url = task->shard.url,
-			.requests = load->requests,
-			.bytes = load->bytes,
-			.inputs = load->inputs,
-			.tokens = load->tokens,
-			.attempt = task->shard.attempt + cost,
-		};
+	for (size_t kind = 0; kind < COLLECT_AGAIN_COUNT; kind++) {
+		struct shard fresh;
 		int r;
 
-		if (!load->requests)
+		if (!result->again[kind].requests)
 			continue;
-		if (!cost)
+		fresh = make_fresh(task, kind, number);
+		if (!kind)
 			count_patience(task, result, &fresh);
-		r = pool_join(&again->pools[cost], task, &fresh, err);
+		/* Rows that move on were in one batch of this provider. */
+		if (kind < 2 || is_one_batch(task, &fresh))
+			r = pool_join(&again->pools[kind], task, &fresh, err);
+		else
+			r = split_moved(again, task, &fresh, err);
 		if (r)
 			return r;
 		number++;
 	}
 	return 0;
+}
+
+static void add_parts(const struct again *again, struct task *task)
+{
+	struct shard fresh = again->pools[2].fresh;
+
+	for (size_t i = 0; i < again->parts.count; i++, fresh.number++) {
+		const struct load *load = &again->parts.loads[i];
+
+		fresh.requests = load->requests;
+		fresh.bytes = load->bytes;
+		fresh.inputs = load->inputs;
+		fresh.tokens = load->tokens;
+		task_add_shard(task, &fresh, 0);
+	}
+}
+
+static void tell_moved(struct task *task, int64_t count)
+{
+	auto_free char *words = NULL;
+
+	if (!count)
+		return;
+	words = xasprintf("%" PRId64 " requests moved on to %s: %s has no more to try for them", count,
+			  next_provider(task)->config->name, task->shard.provider);
+	task_tell(task, "shard.note", "info", words);
 }
 
 static void add_again(struct again *again, struct task *task)
@@ -238,9 +310,11 @@ static void add_again(struct again *again, struct task *task)
 					   config ? config->retry_longest : DEFAULT_RETRY_LONGEST_MS, (uint32_t)tries,
 					   loop_random(task_loop(task)));
 
-	for (int cost = 0; cost < 2; cost++)
-		if (again->pools[cost].fresh.requests)
-			pool_add(&again->pools[cost], task, cost ? 0 : wait_ms);
+	for (size_t kind = 0; kind < COLLECT_AGAIN_COUNT; kind++)
+		if (kind == 2 && again->parts.count)
+			add_parts(again, task);
+		else if (again->pools[kind].fresh.requests)
+			pool_add(&again->pools[kind], task, kind ? 0 : wait_ms);
 }
 
 /* Keeps the outcomes and the rows that go again. */
@@ -274,6 +348,7 @@ static void on_collected(struct task *task)
 		return;
 	}
 	digest_keep(collect_digest(task->work), task_store(task), task->job.id);
+	tell_moved(task, result->again[2].requests);
 	add_again(&again, task);
 	note_tally(&task->shard, result);
 	words = collected_words(result);
@@ -304,9 +379,12 @@ void step_collect(struct task *task)
 		.resend_lost = config ? config->resend_lost : DEFAULT_RESEND_LOST,
 	};
 	struct collect *collect = NULL;
+	struct provider *next = next_provider(task);
 	struct error err = { 0 };
 	int r;
 
+	plan.has_next = next != NULL;
+	provider_limits(next, &plan.next_limits);
 	if (!plan.max_attempts)
 		plan.max_attempts = config ? config->max_attempts : DEFAULT_MAX_ATTEMPTS;
 	provider_limits(task->provider, &plan.limits);

@@ -11,6 +11,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/move.h"
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/ready.h"
@@ -88,6 +89,8 @@ static void on_not_created(struct task *task, const struct api_answer *answer)
 		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
 	else if (answer->verdict == API_TOO_LARGE)
 		redo_halves(task, answer->words, answer->code);
+	else if (answer->verdict != API_PAUSE && move_refused(task, answer->code, answer->words))
+		return;
 	else if (answer->verdict != API_PAUSE && is_file_refused(task, answer))
 		on_file_refused(task, answer);
 	else

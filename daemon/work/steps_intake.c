@@ -7,6 +7,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/hash.h"
+#include "daemon/io/config.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/load.h"
@@ -17,6 +18,7 @@
 #include "daemon/work/intake.h"
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
+#include "daemon/work/route.h"
 #include "daemon/work/rows.h"
 #include "daemon/work/skipped.h"
 #include "daemon/work/task.h"
@@ -265,41 +267,55 @@ void step_validate(struct task *task)
 
 /* --- cut --- */
 
-static void free_cut(void *work)
+/* A group, and where its requests go. */
+struct cut_group {
+	char *model;
+	char *url;
+	const struct provider *provider; /* NULL: the configuration has none that they may go to */
+};
+
+struct cutting {
+	struct task *task;
+	struct cut *cut;
+	struct cut_group *groups;
+	struct load_limits *limits; /* by group */
+	size_t count;
+};
+
+static void free_cutting(void *work)
 {
-	cut_free(work);
+	struct cutting *cutting = work;
+
+	cut_free(cutting->cut);
+	for (size_t i = 0; i < cutting->count; i++) {
+		free(cutting->groups[i].model);
+		free(cutting->groups[i].url);
+	}
+	free(cutting->groups);
+	free(cutting->limits);
+	free(cutting);
 }
 
 static int slice_cut(struct task *task, struct error *err)
 {
-	return cut_slice(task->work, err);
-}
+	const struct cutting *cutting = task->work;
 
-struct group_names {
-	char **models;
-	char **urls;
-	size_t count;
-};
+	return cut_slice(cutting->cut, err);
+}
 
 static void note_group(const struct store_group *group, void *context)
 {
-	struct group_names *names = context;
+	struct cutting *cutting = context;
+	struct task *task = cutting->task;
+	size_t count = cutting->count + 1;
+	struct cut_group own = { xstrdup(group->model), xstrdup(group->url),
+				 route_first(task->pipeline->providers, &task->job, group->model, task_now(task)) };
 
-	names->models = xreallocarray(names->models, names->count + 1, sizeof(*names->models));
-	names->urls = xreallocarray(names->urls, names->count + 1, sizeof(*names->urls));
-	names->models[names->count] = xstrdup(group->model);
-	names->urls[names->count] = xstrdup(group->url);
-	names->count++;
-}
-
-static void names_release(struct group_names *names)
-{
-	for (size_t i = 0; i < names->count; i++) {
-		free(names->models[i]);
-		free(names->urls[i]);
-	}
-	free(names->models);
-	free(names->urls);
+	cutting->groups = xreallocarray(cutting->groups, count, sizeof(*cutting->groups));
+	cutting->limits = xreallocarray(cutting->limits, count, sizeof(*cutting->limits));
+	cutting->groups[count - 1] = own;
+	provider_limits(own.provider, &cutting->limits[count - 1]);
+	cutting->count = count;
 }
 
 /*
@@ -325,22 +341,22 @@ static char *marker_of(struct task *task, const struct cut_shard *cut, const cha
 }
 
 /* A shard that no batch could hold is not sent: all that is left to do is to say so. */
-static void add_shard(struct task *task, const struct cut_shard *cut, char *model, char *url)
+static void add_shard(struct task *task, const struct cutting *cutting, const struct cut_shard *cut)
 {
+	const struct cut_group *group = &cutting->groups[cut->group];
 	int64_t restored_from = store_restored_from(task_store(task));
 	bool is_sent = cut->excess == LOAD_FITS;
-	auto_free char *marker = marker_of(task, cut, model, url);
+	auto_free char *marker = marker_of(task, cut, group->model, group->url);
 	auto_free char *refusal = NULL;
-	struct load_limits limits;
 
-	provider_limits(task->provider, &limits);
 	if (!is_sent)
-		refusal = load_excess_words(cut->excess, &limits);
+		refusal = load_excess_words(cut->excess, &cutting->limits[cut->group]);
 	task_add_shard(task,
 		       &(struct shard){ .number = cut->number,
 					.state = is_sent ? SHARD_CUT : SHARD_FETCHED,
-					.model = model,
-					.url = url,
+					.model = group->model,
+					.url = group->url,
+					.provider = group->provider ? group->provider->config->name : NULL,
 					.requests = cut->load.requests,
 					.bytes = cut->load.bytes,
 					.inputs = cut->load.inputs,
@@ -370,29 +386,18 @@ static char *cut_words(const struct cut_shard *shards, size_t count)
 
 static void on_cut(struct task *task)
 {
-	__attribute__((cleanup(names_release))) struct group_names names = { 0 };
+	const struct cutting *cutting = task->work;
 	auto_free char *words = NULL;
 	size_t count;
-	const struct cut_shard *shards = cut_shards(task->work, &count);
-	int r;
+	const struct cut_shard *shards = cut_shards(cutting->cut, &count);
 
 	if (!task_counts(task)) {
 		/* Cancelled meanwhile: a shard that were added now would be sent. */
 		task_finish(task, TASK_DONE, NULL);
 		return;
 	}
-	r = store_group_list(task_store(task), task->job.id, note_group, &names);
-	if (r) {
-		task_fail(task, r, "the job's groups cannot be read");
-		return;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (shards[i].group >= names.count) {
-			task_fail(task, -EUCLEAN, "a row names a group that the store does not know");
-			return;
-		}
-		add_shard(task, &shards[i], names.models[shards[i].group], names.urls[shards[i].group]);
-	}
+	for (size_t i = 0; i < count; i++)
+		add_shard(task, cutting, &shards[i]);
 	words = cut_words(shards, count);
 	task_finish(task, TASK_DONE, words);
 }
@@ -400,21 +405,27 @@ static void on_cut(struct task *task)
 void step_cut(struct task *task)
 {
 	int64_t first = task_next_number(task);
-	struct load_limits limits;
+	struct cutting *cutting;
 	struct error err = { 0 };
-	struct cut *cut = NULL;
 	int r;
 
 	if (order_waits(task))
 		return;
-	provider_limits(task->provider, &limits);
+	cutting = xcalloc(1, sizeof(*cutting));
+	cutting->task = task;
+	task->work = cutting;
+	task->work_free = free_cutting;
+	r = store_group_list(task_store(task), task->job.id, note_group, cutting);
+	if (r) {
+		task_fail(task, r, "the job's groups cannot be read");
+		return;
+	}
 	/* The one shard that a job may have before it is cut is that of the lines that are left out. */
-	r = cut_new(task_vault(task), task->job.id, first, first > SKIPPED_SHARD, &limits, &cut, &err);
+	r = cut_new(task_vault(task), task->job.id, first, first > SKIPPED_SHARD, cutting->limits, cutting->count,
+		    &cutting->cut, &err);
 	if (r) {
 		task_fail(task, r, err.text);
 		return;
 	}
-	task->work = cut;
-	task->work_free = free_cut;
 	task_work(task, slice_cut, on_cut);
 }

@@ -12,6 +12,7 @@
 #include "daemon/model/dialect.h"
 #include "daemon/work/api.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/move.h"
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
@@ -125,6 +126,8 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 		redo_halves(task, answer->words, answer->code);
 		return;
 	}
+	if (answer->verdict == API_REFUSED && move_refused(task, answer->code, answer->words))
+		return;
 	if (answer->verdict != API_OK) {
 		task_finish_answer(task, answer);
 		return;

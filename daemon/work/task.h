@@ -116,6 +116,8 @@ void task_work(struct task *task, int (*slice)(struct task *task, struct error *
 void task_finish(struct task *task, enum task_outcome outcome, const char *words);
 /* Ends a task of a shard with another state than the step's next, and an event that says why. */
 void task_go(struct task *task, enum shard_state state, const char *words);
+/* Ends a task that came to nothing: but for what it wrote itself, all stays as it is. */
+void task_leave_be(struct task *task);
 /* Ends a task whose local work failed: out of room waits, EIO ends the daemon, damage holds the job, or ends it if it was cancelled. */
 void task_fail(struct task *task, int code, const char *words);
 /*

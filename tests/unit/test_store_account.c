@@ -83,16 +83,17 @@ static void keeps_what_was_chosen_and_found(void)
 
 static void note_usage(const struct store_usage *usage, void *context)
 {
-	buffer_add_format(context, "%s:%d:%d:%d ", usage->model, (int)usage->requests, (int)usage->input_tokens,
+	buffer_add_format(context, "%s@%s:%d:%d:%d ", usage->model, usage->provider, (int)usage->requests, (int)usage->input_tokens,
 			  (int)usage->output_tokens);
 }
 
-static void sums_up_what_each_model_used(void)
+static void sums_up_what_each_model_used_at_each_provider(void)
 {
-	static const struct { const char *model; enum shard_state state; int64_t ok, input, output; } shards[] = {
-		{"b", SHARD_COLLECTED, 1, 10, 20}, {"a", SHARD_COLLECTED, 2, 30, 40},
-		{"b", SHARD_COLLECTED, 4, 1, 2},   {"a", SHARD_DROPPED, 8, 5, 5},
-		{"c", SHARD_COLLECTED, 0, 0, 0},   {"d", SHARD_COLLECTED, 0, 0, 9},
+	static const struct { const char *model, *provider; enum shard_state state; int64_t ok, input, output; } shards[] = {
+		{"b", "p", SHARD_COLLECTED, 1, 10, 20}, {"a", "p", SHARD_COLLECTED, 2, 30, 40},
+		{"b", "p", SHARD_COLLECTED, 4, 1, 2},   {"a", "p", SHARD_DROPPED, 8, 5, 5},
+		{"c", "p", SHARD_COLLECTED, 0, 0, 0},   {"d", "p", SHARD_COLLECTED, 0, 0, 9},
+		{"a", "q", SHARD_COLLECTED, 16, 3, 4},
 	};
 	auto_buffer text = {0};
 
@@ -102,13 +103,14 @@ static void sums_up_what_each_model_used(void)
 		struct shard shard = plain_shard((int64_t)i + 1, shards[i].state, 0);
 
 		shard.model = TEXT(shards[i].model);
+		shard.provider = TEXT(shards[i].provider);
 		shard.tally = (struct shard_tally){.ok = shards[i].ok,
 						   .input_tokens = shards[i].input,
 						   .output_tokens = shards[i].output};
 		(void)store_shard_add(store, &shard);
 	}
 	CU_ASSERT_EQUAL(store_shard_usage(store, 1, note_usage, &text), 0);
-	CU_ASSERT_STRING_EQUAL(buffer_text(&text), "a:2:30:40 b:5:11:22 d:0:0:9 ");
+	CU_ASSERT_STRING_EQUAL(buffer_text(&text), "a@p:2:30:40 a@q:16:3:4 b@p:5:11:22 d@p:0:0:9 ");
 	end();
 }
 
@@ -144,6 +146,12 @@ static const struct {
 
 static void finds_the_shard_that_waits_for_others(void)
 {
+	static const struct shard like = {.job = 1, .model = TEXT("m"), .url = TEXT("u"), .provider = TEXT("p"), .attempt = 1};
+	static const struct shard others[] = {
+		{.job = 2, .model = TEXT("m"), .url = TEXT("u"), .provider = TEXT("p"), .attempt = 1},
+		{.job = 1, .model = TEXT("m"), .url = TEXT("u"), .provider = TEXT("q"), .attempt = 1},
+	};
+
 	for (size_t i = 0; i < ARRAY_SIZE(waits); i++) {
 		struct shard shard = plain_shard(1, waits[i].state, waits[i].due_at);
 		auto_shard found = {0};
@@ -158,12 +166,14 @@ static void finds_the_shard_that_waits_for_others(void)
 		shard.redone = waits[i].redone;
 		shard.tries = waits[i].tries;
 		(void)store_shard_add(store, &shard);
-		r = store_shard_waiting(store, 1, "m", "u", 1, 1, 100, &found);
+		r = store_shard_waiting(store, &like, 1, 100, &found);
 		CHECK_ROW(waits[i].name, r == (waits[i].is_waiting ? 0 : -ENOENT));
 		CHECK_ROW(waits[i].name, found.number == waits[i].is_waiting);
-		CHECK_ROW(waits[i].name, store_shard_waiting(store, 2, "m", "u", 1, 1, 100, &found) == -ENOENT);
-		CHECK_ROW(waits[i].name, store_shard_busy(store, 1, "m", "u", 1, 100, &busy) == 0);
+		for (size_t k = 0; k < ARRAY_SIZE(others); k++)
+			CHECK_ROW(waits[i].name, store_shard_waiting(store, &others[k], 1, 100, &found) == -ENOENT);
+		CHECK_ROW(waits[i].name, store_shard_busy(store, &like, 100, &busy) == 0);
 		CHECK_ROW(waits[i].name, busy == waits[i].is_busy);
+		CHECK_ROW(waits[i].name, store_shard_busy(store, &others[1], 100, &busy) == 0 && busy == 0);
 		end();
 	}
 }
@@ -377,7 +387,7 @@ static void leaves_an_older_store_alone_that_it_cannot_change(void)
 /* clang-format off */
 CHECK_MAIN("store_account",
 	   CHECK(keeps_what_was_chosen_and_found),
-	   CHECK(sums_up_what_each_model_used),
+	   CHECK(sums_up_what_each_model_used_at_each_provider),
 	   CHECK(finds_the_shard_that_waits_for_others),
 	   CHECK(gives_the_owners_word_to_held_shards_alone),
 	   CHECK(wakes_held_shards_for_a_cancel),

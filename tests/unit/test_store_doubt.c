@@ -147,14 +147,15 @@ static void knows_who_passed_rows_on_while_a_batch_may_yet_appear(void)
 /* Rows of others must not go with it: it may have a batch of its own. */
 static void a_shard_in_doubt_does_not_wait_for_others(void)
 {
+	static const struct shard like = {.job = 1, .model = TEXT("m"), .url = TEXT("u"), .provider = TEXT("p"), .attempt = 1};
 	auto_shard found = {0};
 
 	begin();
 	add_jobs(1);
 	(void)add_shard(1, 1, SHARD_CUT, (struct shard){.due_at = 101, .intended_at = 5});
-	CU_ASSERT_EQUAL(store_shard_waiting(store, 1, "m", "u", 1, 1, 100, &found), -ENOENT);
+	CU_ASSERT_EQUAL(store_shard_waiting(store, &like, 1, 100, &found), -ENOENT);
 	(void)add_shard(1, 2, SHARD_CUT, (struct shard){.due_at = 101});
-	CU_ASSERT_EQUAL(store_shard_waiting(store, 1, "m", "u", 1, 1, 100, &found), 0);
+	CU_ASSERT_EQUAL(store_shard_waiting(store, &like, 1, 100, &found), 0);
 	CU_ASSERT_EQUAL(found.number, 2);
 	end();
 }

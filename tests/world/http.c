@@ -364,6 +364,20 @@ static int64_t answer_time(const struct http_call *call, bool *ret_is_late)
 	return call->http->network->latency_ms + (*ret_is_late ? patience : silence);
 }
 
+/* Who lives at the host of the URL. */
+static struct sim *sim_of(const struct http_call *call)
+{
+	const struct http_network *network = call->http->network;
+	const char *scheme = strstr(call->request.url, "://");
+	const char *host = scheme ? scheme + 3 : "";
+
+	for (size_t i = 0; i < network->host_count; i++)
+		if (strlen(network->hosts[i].name) == strcspn(host, "/") &&
+		    strncmp(network->hosts[i].name, host, strcspn(host, "/")) == 0)
+			return network->hosts[i].sim;
+	return network->sim;
+}
+
 static void arrive(struct http_call *call)
 {
 	const struct http_post *post = &call->http->network->post;
@@ -390,7 +404,7 @@ static void arrive(struct http_call *call)
 	}
 	call->http->network->calls++;
 	call->is_arrived = true;
-	sim_call(call->http->network->sim, &request, &call->answer);
+	sim_call(sim_of(call), &request, &call->answer);
 	sim_form_release(&form);
 	loop_timer_set(call->timer, answer_time(call, &is_late));
 	if (is_late)
@@ -408,8 +422,8 @@ static void lose(struct http_call *call, bool is_late)
 	loop_timer_set(call->timer, is_late ? patience_of(call) : network->latency_ms);
 	if (!is_late || call->fields)
 		return;
-	http_late_add(network, call->request.method, call->path, call->request.body, call->request.body_size,
-		      find_header("Authorization", call));
+	http_late_add(network, sim_of(call), call->request.method, call->path, call->request.body,
+		      call->request.body_size, find_header("Authorization", call));
 }
 
 /* Whether the network refuses this connection. */

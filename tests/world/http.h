@@ -33,9 +33,18 @@ struct http_post {
 	void *context;
 };
 
+/* Providers beside the first, by the host in their URLs. */
+#define HTTP_MOST_HOSTS 3
+struct http_host {
+	const char *name;
+	struct sim *sim;
+};
+
 /* Outlives the lives of a daemon. */
 struct http_network {
-	struct sim *sim;
+	struct sim *sim; /* of every host that is none of these */
+	struct http_host hosts[HTTP_MOST_HOSTS];
+	size_t host_count;
 	int64_t latency_ms;	/* an answer takes at least so long */
 	const char *refused;	/* "POST /v1/batches", or "": connections for calls that begin so fail; NULL: none */
 	int64_t refused_count;	/* so often; -1: always */

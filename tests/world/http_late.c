@@ -9,6 +9,7 @@
 
 struct http_late {
 	struct http_late *next;
+	struct sim *sim;
 	char *method, *path, *body, *authorization;
 	size_t size;
 };
@@ -46,17 +47,18 @@ static void deliver(struct http_network *network, struct http_late *late)
 	};
 	struct sim_answer answer;
 
-	sim_call(network->sim, &request, &answer);
+	sim_call(late->sim, &request, &answer);
 	if (network->post.on_arrived)
 		network->post.on_arrived(late->method, late->path, &answer, network->post.context);
 	sim_answer_release(&answer);
 }
 
-void http_late_add(struct http_network *network, const char *method, const char *path, const char *body, size_t size,
-		   const char *authorization)
+void http_late_add(struct http_network *network, struct sim *sim, const char *method, const char *path, const char *body,
+		   size_t size, const char *authorization)
 {
 	struct http_late *late = xcalloc(1, sizeof(*late));
 
+	late->sim = sim;
 	late->method = xstrdup(method);
 	late->path = xstrdup(path);
 	late->body = body ? xmemdup0(body, size) : NULL;

@@ -160,6 +160,15 @@ static bool is_next(const struct line *request, const char *results)
 	return *results && line_parse(results, size, &answer) && line_is(&answer.custom_id, asked);
 }
 
+/* Whether some provider wrote this line. */
+static bool has_line(struct world *world, const char *line, size_t size)
+{
+	for (size_t i = 0; i < world->config.provider_count; i++)
+		if (ledger_has_line(world->sims[i], line, size))
+			return true;
+	return false;
+}
+
 static int judge_success(struct world *world, const struct line *request, const char *results,
 			 struct error *err)
 {
@@ -171,7 +180,7 @@ static int judge_success(struct world *world, const struct line *request, const 
 	rules.fail_permille = 0;
 	(void)answers_add(&rules, request, UINT32_MAX, &wanted, &usage);
 	if (strncmp(buffer_text(&wanted), results, wanted.size) == 0 ||
-	    ledger_has_line(world->sim, results, strcspn(results, "\n")))
+	    has_line(world, results, strcspn(results, "\n")))
 		return 0;
 	return error_set(err, -EINVAL, "wanted %s, got %.*s", buffer_text(&wanted),
 			 (int)strcspn(results, "\n"), results);
@@ -183,7 +192,7 @@ static int judge_failure(struct world *world, const char *results, struct error 
 	static const char ours[] = "{\"id\":null,\"custom_id\":";
 	size_t size = strcspn(results, "\n");
 
-	if (strncmp(results, ours, sizeof(ours) - 1) == 0 || ledger_has_line(world->sim, results, size))
+	if (strncmp(results, ours, sizeof(ours) - 1) == 0 || has_line(world, results, size))
 		return 0;
 	return error_set(err, -EINVAL, "nobody wrote %.*s", (int)size, results);
 }

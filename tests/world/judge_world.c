@@ -147,14 +147,14 @@ static int judge_batch(struct world *world, const struct judge_terms *terms, con
 
 static int judge_batches(struct world *world, const struct judge_terms *terms, struct error *err)
 {
-	size_t count = ledger_batch_count(world->sim);
 	int r = 0;
 
-	for (size_t i = 0; !r && i < count; i++) {
-		struct ledger_batch batch = ledger_batch(world->sim, i);
+	for (size_t k = 0; k < world->config.provider_count; k++)
+		for (size_t i = 0; !r && i < ledger_batch_count(world->sims[k]); i++) {
+			struct ledger_batch batch = ledger_batch(world->sims[k], i);
 
-		r = judge_batch(world, terms, &batch, err);
-	}
+			r = judge_batch(world, terms, &batch, err);
+		}
 	return r;
 }
 
@@ -194,7 +194,7 @@ int judge_world(struct world *world, const struct judge_terms *terms, struct err
 	r = judge_batches(world, terms, err);
 	if (!r)
 		r = judge_folder(world, err);
-	surplus = ledger_surplus(world->sim);
+	surplus = ledger_surplus(world->sims, world->config.provider_count);
 	if (!r && surplus > terms->surplus && !terms->has_twins)
 		r = error_set(err, -EINVAL, "%" PRId64 " answers were paid more than once, %" PRId64 " were told",
 			      surplus, terms->surplus);

@@ -7,6 +7,7 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "tests/sim/blob.h"
+#include "tests/sim/line.h"
 #include "tests/sim/state.h"
 
 #define MARKER "batchd"
@@ -128,10 +129,11 @@ static bool note_failure(const char *text, size_t size, void *context)
 	return false;
 }
 
-int64_t ledger_surplus(const struct sim *sim)
+/* Of each request of a provider, by its number in the ledger, its answers that were no failure. The caller frees. */
+static int64_t *count_paid(const struct sim *sim)
 {
 	struct failures failures = { .sim = sim };
-	int64_t surplus = 0;
+	int64_t *paid = xcalloc(sim->requests.count + 1, sizeof(*paid));
 
 	failures.list = xcalloc(sim->requests.count + 1, sizeof(*failures.list));
 	for (size_t i = 0; i < sim->batch_ids.count; i++) {
@@ -140,12 +142,87 @@ int64_t ledger_surplus(const struct sim *sim)
 		(void)visit_lines(sim, sim->batches[i]->error_file_id, note_failure, &failures);
 	}
 	for (size_t i = 0; i < sim->requests.count; i++) {
-		int64_t paid = (int64_t)sim->request_counts[i].answered - failures.list[i].count;
+		int64_t count = (int64_t)sim->request_counts[i].answered - failures.list[i].count;
 
-		surplus += paid > 1 ? paid - 1 : 0;
+		paid[i] = count > 0 ? count : 0;
 	}
 	free(failures.list);
+	return paid;
+}
+
+/* Adds up counts of requests over several providers, who number them each in their own way. */
+struct tally {
+	struct table ids;
+	int64_t *counts;
+	size_t capacity;
+};
+
+static void tally_add(struct tally *tally, const char *id, size_t size, int64_t count)
+{
+	bool is_new;
+	size_t number = table_add(&tally->ids, id, size, &is_new);
+
+	if (number >= tally->capacity) {
+		size_t capacity = 2 * number + 64;
+
+		tally->counts = xreallocarray(tally->counts, capacity, sizeof(*tally->counts));
+		memset(tally->counts + tally->capacity, 0, (capacity - tally->capacity) * sizeof(*tally->counts));
+		tally->capacity = capacity;
+	}
+	tally->counts[number] += count;
+}
+
+static void tally_release(struct tally *tally)
+{
+	table_release(&tally->ids);
+	free(tally->counts);
+}
+
+int64_t ledger_surplus(struct sim *const *sims, size_t count)
+{
+	struct tally tally = { 0 };
+	int64_t surplus = 0;
+
+	for (size_t k = 0; k < count; k++) {
+		auto_free int64_t *paid = count_paid(sims[k]);
+
+		for (size_t i = 0; i < sims[k]->requests.count; i++) {
+			size_t size;
+			const char *id = table_key(&sims[k]->requests, i, &size);
+
+			tally_add(&tally, id, size, paid[i]);
+		}
+	}
+	for (size_t i = 0; i < tally.ids.count; i++)
+		surplus += tally.counts[i] > 1 ? tally.counts[i] - 1 : 0;
+	tally_release(&tally);
 	return surplus;
+}
+
+static bool note_live(const char *text, size_t size, void *context)
+{
+	struct line line;
+	auto_free char *id = line_parse(text, size, &line) ? line_text(&line.custom_id) : NULL;
+
+	if (id)
+		tally_add(context, id, strlen(id), 1);
+	return false;
+}
+
+int64_t ledger_most_live(struct sim *const *sims, size_t count)
+{
+	struct tally tally = { 0 };
+	int64_t most = 0;
+
+	for (size_t k = 0; k < count; k++)
+		for (size_t i = 0; i < sims[k]->batch_ids.count; i++)
+			if (sims[k]->batches[i]->status < STATUS_FAILED)
+				(void)visit_lines(sims[k], sims[k]->batches[i]->input_file_id, note_live, &tally);
+	for (size_t i = 0; i < tally.ids.count; i++)
+		if (most < tally.counts[i])
+			most = tally.counts[i];
+	tally_release(&tally);
+	return most;
 }
 
 bool ledger_has_idle_rule(const struct sim *sim)

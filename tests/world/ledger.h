@@ -30,10 +30,13 @@ const char *ledger_find(const struct sim *sim, const char *marker, const char *i
 bool ledger_has_line(const struct sim *sim, const char *line, size_t size);
 
 /*
- * Answers that were made and paid more than once: of each request those that were no failure, or
- * never stood in a result file, beyond the first.
+ * Answers that were made and paid more than once, by all of these providers together: of each
+ * request those that were no failure, or never stood in a result file, beyond the first.
  */
-int64_t ledger_surplus(const struct sim *sim);
+int64_t ledger_surplus(struct sim *const *sims, size_t count);
+
+/* The most batches that any one request is in which have not ended, at all of these providers together. */
+int64_t ledger_most_live(struct sim *const *sims, size_t count);
 
 /* Whether some rule of the script has not struck yet. */
 bool ledger_has_idle_rule(const struct sim *sim);

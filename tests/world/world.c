@@ -57,6 +57,7 @@ static const struct config_provider quick = {
 	.max_transfers    = 4,
 	.delete           = CONFIG_DELETE_STRAYS,
 	.delete_results_after = 86400000,
+	.move_after       = 600000,
 };
 /* clang-format on */
 
@@ -269,11 +270,33 @@ struct world *world_new(const struct sim_config *sim, uint64_t seed)
 	return world;
 }
 
+size_t world_add_provider(struct world *world, const char *name, const struct sim_config *sim)
+{
+	size_t number = world->config.provider_count++;
+	struct sim_config config = *sim;
+
+	require(number < WORLD_MOST_PROVIDERS, "too many providers");
+	/* Its ids are not those of another. */
+	config.seed = world->sim_config.seed + number;
+	world->sims[number] = sim_new(&config, clock_of_sim, world->loop);
+	world->network.hosts[world->network.host_count++] = (struct http_host){ name, world->sims[number] };
+	world->sections[number] = quick;
+	world->sections[number].name = (char *)(uintptr_t)name;
+	world->sections[number].base_url = xasprintf("http://%s/v1", name);
+	world_kill(world);
+	world_start(world);
+	return number;
+}
+
 void world_free(struct world *world)
 {
 	world_kill(world);
 	http_forget_late(&world->network);
 	sim_free(world->sim);
+	for (size_t i = 1; i < WORLD_MOST_PROVIDERS; i++) {
+		sim_free(world->sims[i]);
+		free(world->sections[i].base_url);
+	}
 	loop_free(world->loop);
 	(void)nftw(world->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	if (world->sim_config.key)
@@ -281,11 +304,16 @@ void world_free(struct world *world)
 	free(world);
 }
 
-void world_script(struct world *world, const char *json)
+void world_script_of(struct world *world, size_t provider, const char *json)
 {
 	struct error err = { 0 };
 
-	require(sim_add_script(world->sim, json, strlen(json), &err) == 0, err.text);
+	require(sim_add_script(world->sims[provider], json, strlen(json), &err) == 0, err.text);
+}
+
+void world_script(struct world *world, const char *json)
+{
+	world_script_of(world, 0, json);
 }
 
 static void commit(struct world *world)
@@ -318,6 +346,7 @@ int64_t world_submit_as(struct world *world, const struct job *wish, const char 
 		.is_on_hold = wish->is_on_hold,
 		.budget_tokens = wish->budget_tokens,
 		.budget_cost = wish->budget_cost,
+		.providers = wish->providers,
 	};
 
 	require(vault_write(writer, input, strlen(input), NULL) == 0, "no room for an input");
@@ -331,6 +360,12 @@ int64_t world_submit_as(struct world *world, const struct job *wish, const char 
 int64_t world_submit_for(struct world *world, int64_t uid, const char *input)
 {
 	return world_submit_as(world, &(struct job){ .uid = uid, .priority = JOB_PRIORITY }, input);
+}
+
+int64_t world_submit_to(struct world *world, const char *providers, const char *input)
+{
+	return world_submit_as(world, &(struct job){ .uid = WORLD_UID, .priority = JOB_PRIORITY,
+						     .providers = (char *)(uintptr_t)providers }, input);
 }
 
 int64_t world_submit(struct world *world, const char *input)
@@ -347,6 +382,7 @@ int64_t world_retry(struct world *world, int64_t old_job)
 		.endpoint = old.endpoint,
 		.window = old.window,
 		.provider = old.provider,
+		.providers = old.providers,
 		.retry_of = old.id,
 	};
 
@@ -497,7 +533,7 @@ static const char *no_parameter(const char *name, void *context)
 	return NULL;
 }
 
-static void ask_sim(struct world *world, const char *path, struct sim_answer *ret_answer)
+static void ask_sim(struct sim *sim, const char *path, struct sim_answer *ret_answer)
 {
 	const struct sim_request request = {
 		.method = "GET",
@@ -506,7 +542,7 @@ static void ask_sim(struct world *world, const char *path, struct sim_answer *re
 		.header = no_parameter,
 	};
 
-	sim_call(world->sim, &request, ret_answer);
+	sim_call(sim, &request, ret_answer);
 }
 
 static int64_t number_at(struct json_object *object, const char *name)
@@ -519,12 +555,12 @@ static int64_t larger(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-static void read_requests(struct world *world, struct world_ledger *ledger)
+static void read_requests(struct sim *sim, struct world_ledger *ledger)
 {
 	struct sim_answer answer;
 	char *rest, *line;
 
-	ask_sim(world, "/sim/ledger/requests", &answer);
+	ask_sim(sim, "/sim/ledger/requests", &answer);
 	rest = answer.body->data;
 	while ((line = strsep(&rest, "\n")) && *line) {
 		struct json_object *object = json_tokener_parse(line);
@@ -554,13 +590,13 @@ static int64_t count_live(struct json_object *batches)
 	return live;
 }
 
-struct world_ledger world_ledger(struct world *world)
+struct world_ledger world_ledger_of(struct world *world, size_t provider)
 {
 	struct world_ledger ledger = { 0 };
 	struct sim_answer answer;
 	struct json_object *object, *calls;
 
-	ask_sim(world, "/sim/ledger", &answer);
+	ask_sim(world->sims[provider], "/sim/ledger", &answer);
 	object = json_tokener_parse(answer.body->data);
 	calls = json_object_object_get(object, "calls");
 	ledger.uploads = number_at(object, "files_created");
@@ -572,8 +608,13 @@ struct world_ledger world_ledger(struct world *world)
 	ledger.cancels = number_at(calls, "cancel");
 	json_object_put(object);
 	sim_answer_release(&answer);
-	read_requests(world, &ledger);
+	read_requests(world->sims[provider], &ledger);
 	return ledger;
+}
+
+struct world_ledger world_ledger(struct world *world)
+{
+	return world_ledger_of(world, 0);
 }
 
 char *world_requests(size_t count, const char *more)

@@ -17,14 +17,23 @@
 #include "tests/world/http.h"
 
 #define WORLD_UID 1000
+#define WORLD_MOST_PROVIDERS (1 + HTTP_MOST_HOSTS)
 
 struct world {
 	char folder[64];
 	struct loop *loop;
-	struct sim *sim;
+	/* Of each provider; the first has a name of its own, for most worlds have no other. */
+	union {
+		struct sim *sim;
+		struct sim *sims[WORLD_MOST_PROVIDERS];
+	};
 	struct sim_config sim_config;
 	struct http_network network;
-	struct config_provider provider; /* may be changed at any time */
+	/* May be changed at any time. */
+	union {
+		struct config_provider provider;
+		struct config_provider sections[WORLD_MOST_PROVIDERS];
+	};
 	struct config config;
 	bool makes_store; /* a start makes the schema itself where there is none, though that takes longer */
 	/* One life; NULL while it is dead. */
@@ -60,13 +69,20 @@ void world_lose_power(struct world *world, const char *folder);
 /* Starts on what is there. */
 void world_start(struct world *world);
 
+/* One provider more, at a host of its name, with an API of its own; its number. Begins a new life. name must outlive the world. */
+size_t world_add_provider(struct world *world, const char *name, const struct sim_config *sim);
+
 /* Adds rules to the provider's script; a wrong one is a failed assertion. */
 void world_script(struct world *world, const char *json);
+/* The same of the provider of that number. */
+void world_script_of(struct world *world, size_t provider, const char *json);
 /* A job with this input, on disk when it returns: its number. */
 int64_t world_submit(struct world *world, const char *input);
 int64_t world_submit_for(struct world *world, int64_t uid, const char *input);
 /* The same as somebody wants it: priority, begin_at, after_job, deadline_at, is_on_hold and budgets are taken from wish. */
 int64_t world_submit_as(struct world *world, const struct job *wish, const char *input);
+/* The same to the providers of a list (model/names.h). */
+int64_t world_submit_to(struct world *world, const char *providers, const char *input);
 /* A job of the requests of an ended one that have no success. */
 int64_t world_retry(struct world *world, int64_t job);
 /* Asks for a job's end, on disk when it returns. */
@@ -109,6 +125,8 @@ struct world_ledger {
 	int64_t cancels;
 };
 struct world_ledger world_ledger(struct world *world);
+/* The same of the provider of that number. */
+struct world_ledger world_ledger_of(struct world *world, size_t provider);
 
 /* count chat requests "r-1" ..., each one's body with more (", ..." or ""). The caller frees. */
 char *world_requests(size_t count, const char *more);
