@@ -29,8 +29,8 @@
  *	UPLOADED   -> UNCERTAIN	  [lookup]	whether a batch exists cannot be told: a person decides
  *	UPLOADED   -> CANCELLED	  [create]	cancelled before anything was created, for certain
  *	UPLOADED   -> ENDED	  [create]	the provider refused the batch for good: its rows fail
- *	UPLOADED   -> DROPPED	  [create]	its file is gone at the provider: its rows went to a new shard
- *	UPLOADED   -> DROPPED	  [move]	the same
+ *	UPLOADED   -> DROPPED	  [create]	its file is gone there, or was not taken in: its rows went to a new shard
+ *	UPLOADED   -> DROPPED	  [move]	its provider cannot serve: its rows went to a new shard at the next
  *	CREATED	   -> ENDED	  [poll]	completed, expired, cancelled there, or failed for good
  *	CREATED	   -> DROPPED	  [poll]	it did no work there and may do better: its rows went to a new shard
  *	CREATED	   -> DROPPED	  [move]	it failed there without work, for want of the model or url

@@ -101,11 +101,6 @@ struct provider *providers_at(struct providers *providers, size_t index)
 	return index < providers->count ? &providers->list[index] : NULL;
 }
 
-const struct config *providers_config(const struct providers *providers)
-{
-	return providers->config;
-}
-
 void provider_pause(struct provider *provider, int64_t until, const char *why)
 {
 	free(provider->paused_why);
