@@ -8,10 +8,12 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
+#include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/price.h"
 #include "daemon/protocol.h"
+#include "daemon/work/eta.h"
 #include "daemon/work/rows.h"
 
 static struct json_object *text_or_object(const char *json)
@@ -118,8 +120,24 @@ static struct json_object *tally_object(const struct shard_tally *tally)
 	return object;
 }
 
+/* What an array of one job's objects is made with. */
+struct making {
+	struct store *store;
+	int64_t now;
+	const struct config *config;
+	const struct config_provider *provider; /* NULL: it is not in the configuration any more */
+	struct json_object *array;
+};
+
+/* NULL: it is not known. */
+static struct json_object *eta_object(int64_t seconds)
+{
+	return seconds < 0 ? NULL : json_object_new_int64(seconds);
+}
+
 static void add_shard(const struct shard *shard, void *context)
 {
+	const struct making *making = context;
 	struct json_object *object = json_object_new_object();
 	/* clang-format off */
 	const struct number numbers[] = {
@@ -147,16 +165,11 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_object_add(object, "refusal_code", json_text(shard->refusal_code));
 	json_object_object_add(object, "tally", tally_object(&shard->tally));
 	json_object_object_add(object, "due_at", json_seconds(shard->due_at));
+	json_object_object_add(object, "eta", eta_object(eta_of_shard(making->store, shard, making->now)));
+	json_object_object_add(object, "changed_at", json_seconds(shard->changed_at));
 	json_object_object_add(object, "why", json_text(shard->why));
-	json_object_array_add(context, object);
+	json_object_array_add(making->array, object);
 }
-
-/* What an array of one job's objects is made with. */
-struct making {
-	const struct config *config;
-	const struct config_provider *provider; /* NULL: it is not in the configuration any more */
-	struct json_object *array;
-};
 
 /* NULL where the price of tokens that were used is not known. */
 static struct json_object *cost_object(const struct making *making, const struct store_usage *usage)
@@ -243,9 +256,13 @@ static void add_choices(struct json_object *ours, const struct job *job, const s
 static void add_details(struct json_object *ours, struct door *door, const struct job *job,
 			const struct config_provider *provider)
 {
-	struct making making = { .config = door->parts.config, .provider = provider };
 	struct store *store = door->parts.store;
-	struct json_object *shards = json_object_new_array();
+	struct making making = {
+		.store = store,
+		.now = loop_now_ms(door->parts.loop),
+		.config = door->parts.config,
+		.provider = provider,
+	};
 
 	making.array = json_object_new_array();
 	(void)store_shard_usage(store, job->id, add_usage, &making);
@@ -253,8 +270,9 @@ static void add_details(struct json_object *ours, struct door *door, const struc
 	making.array = json_object_new_array();
 	(void)store_digest_list(store, job->id, PROTOCOL_MAX_DIGEST, add_digest, &making);
 	json_object_object_add(ours, "digest", making.array);
-	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, shards);
-	json_object_object_add(ours, "shards", shards);
+	making.array = json_object_new_array();
+	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, &making);
+	json_object_object_add(ours, "shards", making.array);
 }
 
 static struct json_object *ours_object(struct door *door, const struct job *job, bool with_shards)
@@ -276,6 +294,7 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	add_choices(ours, job, provider);
 	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
 	json_object_object_add(ours, "why", why_object(door, job));
+	json_object_object_add(ours, "eta", eta_object(eta_of_job(store, job, loop_now_ms(door->parts.loop))));
 	json_object_object_add(ours, "is_held",
 			       json_object_new_boolean(job->why && !job->due_at && !job_is_ended(job->state)));
 	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));
