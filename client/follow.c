@@ -185,6 +185,7 @@ static void tell_held(struct wait *wait, struct json_object *batch)
 static void show_counts(struct wait *wait, struct json_object *batch, int64_t now_ms)
 {
 	wait->progress.total = job_total(batch);
+	wait->progress.eta_s = json_number(batch, "batchd.eta", -1);
 	progress_update(&wait->progress, job_done(batch), job_failed(batch), now_ms);
 }
 

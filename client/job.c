@@ -184,6 +184,17 @@ int64_t job_number(struct json_object *batch)
 	return job > 0 || words_job(json_text(batch, "id", ""), &job) == 0 ? job : 0;
 }
 
+const char *job_eta(struct json_object *object, const char *member, char *out)
+{
+	int64_t seconds = json_number(object, member, -1);
+	char elapsed[WORDS_FIGURE];
+
+	if (seconds < 0)
+		return "-";
+	(void)snprintf(out, WORDS_FIGURE, "~%s", words_elapsed(seconds, elapsed));
+	return out;
+}
+
 const char *job_status(struct json_object *batch)
 {
 	return json_text(batch, "status", "-");

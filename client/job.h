@@ -53,6 +53,8 @@ char *job_path(int64_t job, const char *suffix);
 int64_t job_number(struct json_object *batch);
 
 const char *job_status(struct json_object *batch);
+/* "~1h10m" until it has ended, of a job or a shard (member "batchd.eta" or "eta"); "-" where nobody knows. out has WORDS_FIGURE bytes. */
+const char *job_eta(struct json_object *object, const char *member, char *out);
 
 /* Whether its status is a last one. */
 bool job_is_over(struct json_object *batch);

@@ -47,6 +47,8 @@ static void add_figures(const struct progress *progress, struct buffer *buffer)
 		buffer_add_format(buffer, "%" PRId64 "/%" PRId64, progress->done, progress->total);
 	if (progress->failed)
 		buffer_add_format(buffer, "  %" PRId64 " failed", progress->failed);
+	if (progress->eta_s >= 0)
+		buffer_add_format(buffer, "  eta ~%s", words_elapsed(progress->eta_s, eta));
 	if (progress->rate <= 0)
 		return;
 	if (progress->is_bytes)
@@ -56,7 +58,7 @@ static void add_figures(const struct progress *progress, struct buffer *buffer)
 	else
 		buffer_add_format(buffer, "  %.1f/min", progress->rate * 60);
 	left_s = (double)(progress->total - progress->done) / progress->rate;
-	if (left_s > 0 && left_s < LONGEST_ETA_S)
+	if (progress->eta_s < 0 && left_s > 0 && left_s < LONGEST_ETA_S)
 		buffer_add_format(buffer, "  eta %s", words_elapsed((int64_t)left_s, eta));
 }
 
@@ -87,6 +89,7 @@ void progress_init(struct progress *progress, const char *label, bool is_bytes, 
 		.drawn_at_ms = now_ms,
 		.rated_at_ms = now_ms,
 		.rate = -1,
+		.eta_s = -1,
 	};
 }
 

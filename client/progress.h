@@ -23,6 +23,7 @@ struct progress {
 	int64_t rated_at_ms;
 	int64_t rated_done;
 	double rate; /* a second; below 0: not known */
+	int64_t eta_s; /* what somebody knows who knows better than the rate; -1: nobody does */
 };
 
 /* A bar for total bytes or requests that begins at now_ms (monotonic); shown only where

@@ -346,6 +346,8 @@ void show_batch(struct json_object *batch)
 	output_field("state", "%s (%s)", job_status(batch), json_text(batch, "batchd.state", "-"));
 	if (why && !job_held(batch))
 		show_why(batch, why);
+	if (json_number(batch, "batchd.eta", -1) >= 0)
+		output_field("eta", "%s", job_eta(batch, "batchd.eta", figure));
 	output_field("owner", "%s (%" PRId64 ")", user ? user->pw_name : "-", uid);
 	output_field("input", "%s, %s, %s", file,
 		     words_size(json_number(batch, "batchd.input_bytes", 0), figure),

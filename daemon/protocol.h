@@ -61,6 +61,7 @@
  *	  "budget": {"max_tokens": N or null, "max_cost": "2.5" or null, "tokens": N, "cost": "1.9000"},	used, or reserved for what was sent
  *	  "why": "waits for ..." or null,					what it waits for, one phrase; of its shards, what is held comes first
  *	  "until": unix seconds or null,					until when, where that is known
+ *	  "eta": seconds or null,						until its last batch has ended, about; null where that is not known: some of it waits to be sent, or too few like it have ended, or it takes longer than any did
  *	  "is_held": true|false,						a step of the job itself is held until a person says retry or cancel; of shards, "due_at" null and a "why" say so
  *	  "errors_total": N,							how many lines were refused; errors.data holds at most PROTOCOL_MAX_ERRORS
  *	  "events": SEQ,							number of the job's last event
@@ -74,7 +75,7 @@
  *		"marker": "..." (in the metadata of its batch there, as "batchd"), "intended_at": unix seconds (a batch may have been created since then) or null,
  *		"batch_id": "..." or null (of an uncertain one: what a person named, and is being asked for), "provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "refusal": "..." or null,
  *		"refusal_code": "..." or null, "tally": {"ok","failed","cancelled","expired","missing","lost","again","resent","twice","unknown","unreadable",
- *		"input_tokens","output_tokens"}, "due_at": unix seconds or null, "why": ... or null} ] }	at most PROTOCOL_MAX_SHARDS
+ *		"input_tokens","output_tokens"}, "due_at": unix seconds or null, "eta": seconds or null, "changed_at": unix seconds or null, when its batch last told something new, "why": ... or null} ] }	at most PROTOCOL_MAX_SHARDS
  *
  * An event: { "object": "batchd.event", "seq": 12, "job": 57, "shard": 1 or null, "created_at": unix seconds, "created_at_ms": N, "type": "shard.created",
  *	"level": "info"|"warning"|"error", "message": "...", "is_last": true only on the job's last one }

@@ -14,6 +14,7 @@
 #include "daemon/model/price.h"
 #include "daemon/protocol.h"
 #include "daemon/work/budget.h"
+#include "daemon/work/eta.h"
 #include "daemon/work/rows.h"
 
 static struct json_object *text_or_object(const char *json)
@@ -122,6 +123,8 @@ static struct json_object *tally_object(const struct shard_tally *tally)
 
 /* What an array of one job's objects is made with. */
 struct making {
+	struct store *store;
+	int64_t now;
 	const struct config *config;
 	struct json_object *array;
 };
@@ -134,6 +137,12 @@ static const char *shard_why(const struct making *making, const struct shard *sh
 	if (shard->why || !waits || config_provider_find(making->config, shard->provider))
 		return shard->why;
 	return "its provider is not in the configuration any more";
+}
+
+/* NULL: it is not known. */
+static struct json_object *eta_object(int64_t seconds)
+{
+	return seconds < 0 ? NULL : json_object_new_int64(seconds);
 }
 
 static void add_shard(const struct shard *shard, void *context)
@@ -167,6 +176,8 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_object_add(object, "refusal_code", json_text(shard->refusal_code));
 	json_object_object_add(object, "tally", tally_object(&shard->tally));
 	json_object_object_add(object, "due_at", json_seconds(shard->due_at));
+	json_object_object_add(object, "eta", eta_object(eta_of_shard(making->store, shard, making->now)));
+	json_object_object_add(object, "changed_at", json_seconds(shard->changed_at));
 	json_object_object_add(object, "why", json_text(shard_why(making, shard)));
 	json_object_array_add(making->array, object);
 }
@@ -313,8 +324,8 @@ static void add_choices(struct json_object *ours, const struct job *job, const s
 /* What is worth its reading where the object is the only one. */
 static void add_details(struct json_object *ours, struct door *door, const struct job *job)
 {
-	struct making making = { .config = door->parts.config };
 	struct store *store = door->parts.store;
+	struct making making = { .store = store, .now = loop_now_ms(door->parts.loop), .config = door->parts.config };
 
 	making.array = json_object_new_array();
 	(void)store_shard_usage(store, job->id, add_usage, &making);
@@ -348,6 +359,7 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
 	add_order(ours, job);
 	add_why(ours, door, job);
+	json_object_object_add(ours, "eta", eta_object(eta_of_job(store, job, loop_now_ms(door->parts.loop))));
 	json_object_object_add(ours, "is_held",
 			       json_object_new_boolean(job->why && !job->due_at && !job_is_ended(job->state)));
 	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));

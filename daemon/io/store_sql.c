@@ -54,6 +54,11 @@
 #define INPUT_BYTES(row) "ifnull((SELECT bytes FROM file WHERE id = " row ".input_file), 0)"
 /* Sums that a provider's words go into must not outgrow a number; what is given back leaves no less than nothing. */
 #define ADDED(sum, more) "max(0, min(4000000000000000000, " sum " + " more "))"
+#define JOB_COUNT_TAKE                                                                             \
+	"UPDATE job_count SET count = count - 1 WHERE uid = old.uid AND state = old.state;"
+#define JOB_COUNT_ADD                                                                              \
+	"INSERT INTO job_count (uid, state, count) VALUES (new.uid, new.state, 1)"                  \
+	"  ON CONFLICT (uid, state) DO UPDATE SET count = count + 1;"
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
@@ -61,6 +66,15 @@
 #define JOB_OPEN_STATES "(0, 1, 2, 3)"
 /* Those that nothing will wake but a person's word, and that are not asked about one by one. */
 #define SHARD_HELD "(due_at = 0 AND (state < 5 OR (state = 6 AND word > 0)))"
+/* The newest jobs of each of the states that are asked for: what is asked for may be few among very many. */
+#define JOBS_OF_STATE(which, state)                                                                \
+	"SELECT * FROM (SELECT id FROM job WHERE " which "state = " #state " AND (?3 >> " #state ") & 1 " \
+	"AND id < ?2 ORDER BY id DESC LIMIT ?4)"
+#define JOBS_OF_STATES(which)                                                                      \
+	JOBS_OF_STATE(which, 0) " UNION ALL " JOBS_OF_STATE(which, 1) " UNION ALL "                  \
+	JOBS_OF_STATE(which, 2) " UNION ALL " JOBS_OF_STATE(which, 3) " UNION ALL "                  \
+	JOBS_OF_STATE(which, 4) " UNION ALL " JOBS_OF_STATE(which, 5) " UNION ALL "                  \
+	JOBS_OF_STATE(which, 6) " UNION ALL " JOBS_OF_STATE(which, 7)
 /* Those whose batch is looked at, and no more: nothing failed, no cancel is to be sent, no twin looked for, no file awaited. */
 #define SHARD_POLLED                                                                               \
 	"state = 2 AND queue = 0 AND tries = 0 AND ended_at = 0 AND absent_at >= -1 AND "            \
@@ -82,12 +96,12 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_JOB_ADD]    = "INSERT INTO job (" JOB_COLUMNS ") VALUES (" JOB_VALUES ")",
 	[SQL_JOB_SAVE]   = "UPDATE job SET (" JOB_COLUMNS ") = (" JOB_VALUES ") WHERE id = ?1",
 	[SQL_JOB_GET]    = "SELECT id, " JOB_COLUMNS " FROM job WHERE id = ?1",
-	[SQL_JOB_LIST]       = "SELECT id, " JOB_COLUMNS " FROM job "
-			       "WHERE uid = ?1 AND id < ?2 AND (?3 >> state) & 1 ORDER BY id DESC LIMIT ?4",
-	[SQL_JOB_LIST_ALL]   = "SELECT id, " JOB_COLUMNS " FROM job "
-			       "WHERE id < ?2 AND (?3 >> state) & 1 ORDER BY id DESC LIMIT ?4",
-	[SQL_JOB_COUNTS]     = "SELECT state, count(*) FROM job WHERE uid = ?1 GROUP BY state",
-	[SQL_JOB_COUNTS_ALL] = "SELECT state, count(*) FROM job GROUP BY state",
+	[SQL_JOB_LIST]       = "SELECT id, " JOB_COLUMNS " FROM job WHERE id IN (" JOBS_OF_STATES("uid = ?1 AND ") ") "
+			       "ORDER BY id DESC LIMIT ?4",
+	[SQL_JOB_LIST_ALL]   = "SELECT id, " JOB_COLUMNS " FROM job WHERE id IN (" JOBS_OF_STATES("") ") "
+			       "ORDER BY id DESC LIMIT ?4",
+	[SQL_JOB_COUNTS]     = "SELECT state, count FROM job_count WHERE uid = ?1",
+	[SQL_JOB_COUNTS_ALL] = "SELECT state, sum(count) FROM job_count GROUP BY state",
 
 	[SQL_GROUP_ADD]  = "INSERT INTO job_group (job, number, model, url, requests, bytes) "
 			   "VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -110,8 +124,8 @@ static const char *const statements[SQL_COUNT] = {
 				 "AND state NOT IN " SHARD_ENDED_STATES " LIMIT 1",
 	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
 			   "AND provider = ?1 LIMIT ?3",
-	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
-				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) AND provider = ?1",
+	[SQL_SHARD_IN_FLIGHT] = "SELECT (SELECT count(*) FROM shard WHERE state = 2 AND provider = ?1) + (SELECT count(*) "
+				"FROM shard WHERE state IN (1, 2) AND state = 1 AND intended_at > 0 AND provider = ?1)",
 	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens), provider FROM shard "
 			    "WHERE job = ?1 AND state = 5 GROUP BY model, provider "
 			    "HAVING sum(input_tokens + output_tokens) > 0 ORDER BY model, provider",
@@ -449,6 +463,14 @@ static const char *const migrations[] = {
 	"CREATE INDEX shard_due ON shard (due_at) WHERE due_at > 0 AND queue = 0;"
 	"CREATE INDEX shard_queue_due ON shard (due_at) WHERE queue = 1;"
 	"CREATE INDEX shard_queue ON shard (provider, model, priority, uid, job, number) WHERE queue = 1;"
+	/* How many jobs are in each state, added up by the triggers below and by nobody else. */
+	"CREATE TABLE job_count (uid INTEGER NOT NULL, state INTEGER NOT NULL, count INTEGER NOT NULL,"
+	"  PRIMARY KEY (uid, state)) STRICT, WITHOUT ROWID;"
+	"INSERT INTO job_count SELECT uid, state, count(*) FROM job GROUP BY uid, state;"
+	"CREATE TRIGGER job_count_begins AFTER INSERT ON job BEGIN " JOB_COUNT_ADD " END;"
+	"CREATE TRIGGER job_count_moves AFTER UPDATE ON job WHEN old.state <> new.state"
+	"  BEGIN " JOB_COUNT_TAKE " " JOB_COUNT_ADD " END;"
+	"CREATE TRIGGER job_count_ends AFTER DELETE ON job BEGIN " JOB_COUNT_TAKE " END;"
 	/* What is polled; and what was looked for in vain, which is next to nothing. */
 	"CREATE INDEX shard_polled ON shard (provider, batch_created_at) WHERE state = 2;"
 	"CREATE INDEX shard_absent ON shard (absent_at) WHERE absent_at > 0;"

@@ -103,7 +103,10 @@ void deaths_count(struct pipeline *pipeline, const struct note_entry *left)
 {
 	struct error err = { 0 };
 
-	if (left->job) {
+	pipeline->has_died_listing = left->job == DEATHS_NO_JOB;
+	if (pipeline->has_died_listing) {
+		log_warning("batchd ended in the middle of a provider's list, which is left alone for a while");
+	} else if (left->job) {
 		count_one(pipeline, left);
 		/* The note will be written over by the first step that runs. */
 		if (store_commit(pipeline->store, &err))

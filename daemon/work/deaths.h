@@ -14,6 +14,9 @@ struct pipeline;
 struct task;
 
 #define DEATHS_MOST 3
+/* What is noted of a list that is read for everybody: it is of no job, so nothing is held for it. */
+#define DEATHS_LIST "list"
+#define DEATHS_NO_JOB INT64_MAX
 
 /*
  * At the start, before anything runs: counts what the process before this one died of, on disk when it returns, and

@@ -307,6 +307,21 @@ size_t pipeline_active(const struct pipeline *pipeline)
 	return pipeline->active;
 }
 
+void pipeline_enter_list(struct pipeline *pipeline)
+{
+	note_enter(pipeline->note, DEATHS_NO_JOB, 0, DEATHS_LIST);
+}
+
+void pipeline_leave_list(struct pipeline *pipeline)
+{
+	note_leave(pipeline->note);
+}
+
+bool pipeline_died_listing(const struct pipeline *pipeline)
+{
+	return pipeline->has_died_listing;
+}
+
 bool pipeline_is_stopping(const struct pipeline *pipeline)
 {
 	return pipeline->is_stopping;

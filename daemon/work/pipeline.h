@@ -50,6 +50,13 @@ bool pipeline_run(struct pipeline *pipeline, const struct store_due *due);
 bool pipeline_run_told(struct pipeline *pipeline, const struct store_due *due, const char *text, size_t size);
 /* Whether a step of it is under way: then nobody else may write it. */
 bool pipeline_is_running(const struct pipeline *pipeline, const struct store_due *due);
+/*
+ * Around all that is done for a list that is read for everybody: a death in between is one of it. pipeline_died_listing: the process before
+ * this one died so.
+ */
+void pipeline_enter_list(struct pipeline *pipeline);
+void pipeline_leave_list(struct pipeline *pipeline);
+bool pipeline_died_listing(const struct pipeline *pipeline);
 /* Whether nothing new begins any more. */
 bool pipeline_is_stopping(const struct pipeline *pipeline);
 /*

@@ -195,13 +195,20 @@ static void on_cancelled(const struct api_answer *answer, void *context)
 	task_finish_answer(task, answer);
 }
 
+/* Whether it is stuck, and to be sent again once it has ended. That was told, or the cancel was tried, before. */
+static bool is_stuck_out(const struct task *task)
+{
+	const struct config_provider *config = task->provider->config;
+
+	return remote_resends_stuck(config) && remote_is_stuck(config, &task->shard, task_now(task)) &&
+	       (remote_is_stuck_told(&task->shard) || task->shard.tries);
+}
+
 static bool is_cancel_next(const struct task *task)
 {
 	const struct shard *shard = &task->shard;
 
-	if (task->job.state != JOB_CANCELLING &&
-	    !(remote_resends_stuck(task->provider->config) &&
-	      remote_is_stuck(task->provider->config, shard, task_now(task))))
+	if (task->job.state != JOB_CANCELLING && !is_stuck_out(task))
 		return false;
 	return !shard->is_cancel_sent && (shard->tries < CANCEL_TRIES || shard->tries % 2 == 0);
 }

@@ -328,6 +328,15 @@ static void give_back(struct sweep *sweep, int64_t now)
 						      sweep->return_before, MOST_WRITES) < MOST_WRITES;
 }
 
+static void ask(struct sweep *sweep)
+{
+	struct pipeline *pipeline = sweep->sweeps->pipeline;
+
+	pipeline_enter_list(pipeline);
+	sweep->request = api_list(sweep->provider->api, sweep->pages.after, on_page, sweep);
+	pipeline_leave_list(pipeline);
+}
+
 /* Goes on with the one under way; what its last page told is handed on before another is asked for. */
 static void go_on(struct sweep *sweep, int64_t now)
 {
@@ -338,7 +347,7 @@ static void go_on(struct sweep *sweep, int64_t now)
 		end(sweep);
 	else if (loop_monotonic_us(sweep->sweeps->loop) >= sweep->next_page_us &&
 		 !provider_is_paused(sweep->provider, now))
-		sweep->request = api_list(sweep->provider->api, sweep->pages.after, on_page, sweep);
+		ask(sweep);
 }
 
 static void run(struct sweep *sweep, int64_t now)
@@ -407,6 +416,7 @@ struct sweeps *sweeps_new(struct loop *loop, struct store *store, struct provide
 			  struct pipeline *pipeline, void (*on_wake)(void *context), void *context)
 {
 	struct sweeps *sweeps = xcalloc(1, sizeof(*sweeps));
+	int64_t rests_until_us;
 
 	*sweeps = (struct sweeps){
 		.loop = loop,
@@ -417,11 +427,14 @@ struct sweeps *sweeps_new(struct loop *loop, struct store *store, struct provide
 	};
 	while (providers_at(providers, sweeps->count))
 		sweeps->count++;
+	rests_until_us = pipeline_died_listing(pipeline) ? loop_monotonic_us(loop) + SHORT_REST_MS * 1000 : 0;
 	sweeps->list = xcalloc(sweeps->count, sizeof(*sweeps->list));
 	for (size_t i = 0; i < sweeps->count; i++)
 		sweeps->list[i] = (struct sweep){
 			.sweeps = sweeps,
 			.provider = providers_at(providers, i),
+			.rests_until_us = rests_until_us,
+			.rests_from = rests_until_us ? INT32_MAX : 0,
 			.shown_before = INT64_MIN,
 			.return_before = INT64_MAX,
 		};

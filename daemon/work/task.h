@@ -69,6 +69,7 @@ struct pipeline {
 	struct loop_timer *worker; /* turns the tasks that have slices to do */
 	struct loop_timer *waker;  /* pipeline_wake */
 	struct note *note;	   /* of what is being done, for whoever starts after a death */
+	bool has_died_listing;
 	bool has_deaths;	   /* steps that ended a daemon before this one are counted on disk */
 	bool is_stopping;
 };

@@ -370,7 +370,8 @@ static void reads_one_whole_object_or_nothing(void)
 static void draws_a_bar_that_fits(void)
 {
 	struct progress progress = {
-		.label = "job 57", .total = 10000, .done = 6123, .failed = 3, .rate = 52};
+		.label = "job 57", .total = 10000, .done = 6123, .failed = 3, .rate = 52,
+		.eta_s = -1};
 
 	for (size_t columns = 1; columns < 200; columns++)
 		for (int is_utf8 = 0; is_utf8 < 2; is_utf8++) {

@@ -52,6 +52,7 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a]\nmax_requests = 5s\n", ":2: [provider a] max_requests: \"5s\" is no whole number" },
 	{ "[provider a]\nmax_bytes = 99999999999999999999\n",
 	  ":2: [provider a] max_bytes: \"99999999999999999999\" is out of range (1 to 10GB)" },
+	{ "[provider a]\nstuck_action = forget\n", ":2: [provider a] stuck_action: \"forget\" is neither tell nor resend" },
 	{ "[provider a]\ntrust_list = maybe\n", ":2: [provider a] trust_list: \"maybe\" is neither yes nor no" },
 	{ "[provider a]\nbase_url =\n", ":2: [provider a] base_url: no value" },
 	{ "[provider a]\nbase_url = ftp://h\n", ":2: [provider a] base_url: no URL that begins with https://HOST or http://HOST" },

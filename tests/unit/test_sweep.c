@@ -2,8 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "daemon/io/store_sql.h"
-#include "daemon/work/provider.h"
+#include "daemon/work/eta.h"
 #include "daemon/work/sweep.h"
 #include "tests/unit/world_scene.h"
 
@@ -52,6 +51,26 @@ static struct world *new_world(const struct sim_config *sim, uint64_t seed)
 
 	world->provider.max_requests = 1;
 	return world;
+}
+
+struct tally {
+	const char *type;
+	int64_t count;
+};
+
+static void tally_event(const struct store_event *event, void *context)
+{
+	struct tally *tally = context;
+
+	tally->count += strcmp(event->type, tally->type) == 0;
+}
+
+static int64_t count_events(struct world *world, int64_t job, const char *type)
+{
+	struct tally tally = { .type = type };
+
+	(void)store_event_list(world->store, job, 0, 100000, tally_event, &tally);
+	return tally.count;
 }
 
 static int64_t looks(struct world *world)
@@ -287,12 +306,12 @@ static void a_list_that_hides_a_live_batch_proves_no_absence(void)
 
 static void a_restart_at_any_turn_changes_nothing(void)
 {
-	for (int64_t span = 3; span < 60; span += 4) {
+	for (int64_t span = 10; span < 60; span += 7) {
 		struct world *world = new_world(&slow, (uint64_t)span);
 		auto_free char *input = world_requests(30, "");
 		int64_t job = world_submit(world, input);
 
-		for (int life = 0; life < 1000; life++) {
+		for (int life = 0; life < 200; life++) {
 			auto_job now = world_job(world, job);
 
 			if (job_is_ended(now.state))
@@ -340,6 +359,93 @@ static void the_last_few_are_found_in_time(void)
 	world_free(world);
 }
 
+/* --- how long it will take, and what takes too long --- */
+
+static int64_t eta(struct world *world, int64_t job)
+{
+	auto_job now = world_job(world, job);
+
+	return eta_of_job(world->store, &now, world_now(world));
+}
+
+static void a_job_says_how_long_it_will_take_once_that_is_known(void)
+{
+	struct world *world = new_world(&minutes, 1);
+	auto_free char *input = world_requests(20, "");
+	auto_shard shard = { 0 };
+	int64_t job;
+
+	submit_and_create(world, input, 20, &job);
+	CHECK_ROW("nothing has ended yet", eta(world, job) == -1);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	CHECK_ROW("it has ended", eta(world, job) == -1);
+	job = world_submit(world, input);
+	CHECK_ROW("nothing is sent yet", eta(world, job) == -1);
+	live_for(world, MINUTE_MS);
+	CHECK_ROW("four minutes and some are left", eta(world, job) > 200 && eta(world, job) < 360);
+	shard = world_shard(world, job, 1);
+	CU_ASSERT(eta_of_shard(world->store, &shard, world_now(world)) > 200);
+	CHECK_ROW("longer than any did", eta_of_shard(world->store, &shard, world_now(world) + HOUR_MS) == -1);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	world_free(world);
+}
+
+/* Of one batch at a time, as no list tells of it. */
+static void a_batch_is_not_asked_for_before_it_can_have_ended(void)
+{
+	struct world *world = new_world(&minutes, 1);
+	auto_free char *input = world_requests(6, "");
+	auto_free char *one = world_requests(1, "");
+	int64_t before, job;
+
+	world->provider.poll_longest = 20 * MINUTE_MS;
+	job = world_submit(world, input);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	before = sim_calls(world->sim, "retrieve");
+	job = world_submit(world, one);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	CU_ASSERT(sim_calls(world->sim, "retrieve") - before <= 6);
+	world_free(world);
+}
+
+static const struct {
+	const char *name, *action, *status;
+	size_t requests;
+	int64_t batches, cancels;
+} stuck[] = {
+	{ "one, told", "tell", "in_progress", 1, 1, 0 },
+	{ "many, told", "tell", "in_progress", 30, 30, 0 },
+	{ "one, its answers are kept", "resend", "in_progress", 1, 1, 1 },
+	{ "one, sent again", "resend", "validating", 1, 2, 1 },
+	{ "many, sent again", "resend", "validating", 30, 31, 1 },
+};
+
+static void a_stuck_batch_is_told_and_sent_again_where_that_is_wanted(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(stuck); i++) {
+		struct world *world = new_world(&minutes, i + 1);
+		auto_free char *input = world_requests(stuck[i].requests, "");
+		auto_free char *rule = NULL;
+		int64_t job;
+
+		world->provider.stuck_after = 2 * HOUR_MS;
+		world->provider.stuck_action = (char *)(uintptr_t)stuck[i].action;
+		rule = xasprintf("{\"action\":\"stuck\",\"status\":\"%s\",\"count\":1}", stuck[i].status);
+		world_script(world, rule);
+		job = world_submit(world, input);
+		live_for(world, 110 * MINUTE_MS);
+		CHECK_ROW(stuck[i].name, world_event(world, job, "shard.stuck", "") == NULL);
+		live_for(world, 20 * MINUTE_MS);
+		check_event(stuck[i].name, world, job, "shard.stuck", "nothing has moved for 2h");
+		CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+		check_judged(stuck[i].name, world, job, input);
+		CHECK_ROW(stuck[i].name, world_ledger(world).cancels == stuck[i].cancels);
+		CHECK_ROW(stuck[i].name, world_ledger(world).batches == stuck[i].batches);
+		CHECK_ROW(stuck[i].name, count_events(world, job, "shard.stuck") == 1);
+		world_free(world);
+	}
+}
+
 static void a_plan_reads_what_pays(void)
 {
 	/* clang-format off */
@@ -377,4 +483,6 @@ CHECK_MAIN("sweep", CHECK(one_list_stands_for_many_retrieves), CHECK(few_are_ret
 	   CHECK(others_that_come_above_do_not_hide_ours), CHECK(a_batch_that_the_list_leaves_out_is_retrieved),
 	   CHECK(a_list_that_hides_a_live_batch_proves_no_absence), CHECK(a_restart_at_any_turn_changes_nothing),
 	   CHECK(a_cancel_does_not_wait_for_a_sweep), CHECK(the_last_few_are_found_in_time),
-	   CHECK(a_plan_reads_what_pays))
+	   CHECK(a_job_says_how_long_it_will_take_once_that_is_known),
+	   CHECK(a_batch_is_not_asked_for_before_it_can_have_ended),
+	   CHECK(a_stuck_batch_is_told_and_sent_again_where_that_is_wanted), CHECK(a_plan_reads_what_pays))
