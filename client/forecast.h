@@ -22,7 +22,8 @@ struct forecast {
 	struct json_object *daemon;
 
 	/* What is foretold, after forecast_make. */
-	struct json_object *provider; /* of daemon, borrowed; NULL: not known */
+	struct json_object *provider; /* of models without a route; of daemon, borrowed; NULL: not known */
+	struct load_limits *limits;   /* of each of the daemon's providers, by number */
 	struct survey survey;
 	struct json_object *flaws; /* the first of them */
 	const char *refusal;       /* why the submit would be refused; NULL: it would not */
@@ -36,6 +37,9 @@ int forecast_make(struct forecast *forecast, struct error *err);
 void forecast_release(struct forecast *forecast);
 
 #define auto_forecast __attribute__((cleanup(forecast_release))) struct forecast
+
+/* The provider that requests for a model would go to, borrowed; NULL: not known. */
+struct json_object *forecast_provider(const struct forecast *forecast, const char *model);
 
 /* On stdout: a text, or with -j one object. */
 void forecast_show(const struct forecast *forecast);

@@ -19,14 +19,16 @@
 static const struct table_column columns[] = {
 	{ "MODEL", false }, { "URL", false }, { "REQUESTS", true }, { "SIZE", true }, { "SHARDS", true },
 	{ "TOKENS", true }, { "COST", true },
+	/* Only where there are several. */
+	{ "PROVIDER", false },
 };
 /* clang-format on */
 
 /* Of the input alone, in millionths; -1: no price is known. */
 static int64_t cost_of(const struct forecast *forecast, const struct survey_group *group)
 {
-	return prices_of_input(forecast->daemon, forecast->provider, group->model,
-			       group->all.tokens);
+	return prices_of_input(forecast->daemon, forecast_provider(forecast, group->model),
+			       group->model, group->all.tokens);
 }
 
 /* All groups together; -1 where the price of one is not known. */
@@ -45,7 +47,13 @@ static int64_t total_cost(const struct forecast *forecast)
 	return total;
 }
 
-static void add_row(struct table *table, const char *model, const char *url,
+static const char *provider_name(const struct forecast *forecast, const struct survey_group *group)
+{
+	return json_text(forecast_provider(forecast, group->model), "name", "-");
+}
+
+/* provider NULL: it has no column. */
+static void add_row(struct table *table, const char *model, const char *url, const char *provider,
 		    const struct load *load, int64_t batches, int64_t cost)
 {
 	auto_free char *money = cost < 0 ? xstrdup("-") : price_show_cost(cost);
@@ -58,27 +66,42 @@ static void add_row(struct table *table, const char *model, const char *url,
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, batches);
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, load->tokens);
 	table_add(table, OUTPUT_PLAIN, "%s", money);
+	if (provider)
+		table_add(table, OUTPUT_PLAIN, "%s", provider);
+}
+
+static bool has_several(const struct forecast *forecast)
+{
+	const struct survey *survey = &forecast->survey;
+
+	for (size_t i = 1; i < survey->group_count; i++)
+		if (strcmp(provider_name(forecast, &survey->groups[i]),
+			   provider_name(forecast, &survey->groups[0])) != 0)
+			return true;
+	return false;
 }
 
 static void show_table(const struct forecast *forecast)
 {
 	const struct survey *survey = &forecast->survey;
+	bool is_wide = has_several(forecast);
 	struct table *table;
 	struct load total;
 	int64_t batches;
 
 	if (!survey->group_count)
 		return;
-	table = table_new(columns, ARRAY_SIZE(columns), stdout, 0);
+	table = table_new(columns, ARRAY_SIZE(columns) - !is_wide, stdout, 0);
 	for (size_t i = 0; i < survey->group_count; i++) {
 		const struct survey_group *group = &survey->groups[i];
 
-		add_row(table, group->model, group->url, &group->all, group->batches,
-			cost_of(forecast, group));
+		add_row(table, group->model, group->url,
+			is_wide ? provider_name(forecast, group) : NULL, &group->all,
+			group->batches, cost_of(forecast, group));
 	}
 	total = survey_total(survey, &batches);
 	if (survey->group_count > 1)
-		add_row(table, "total", "", &total, batches, total_cost(forecast));
+		add_row(table, "total", "", is_wide ? "" : NULL, &total, batches, total_cost(forecast));
 	(void)putchar('\n');
 	table_finish(table);
 	(void)putchar('\n');
@@ -159,7 +182,8 @@ static void show_excesses(const struct forecast *forecast)
 
 	for (int64_t i = 0; i < count; i++) {
 		auto_free char *words =
-			load_excess_words(survey->first_excesses[i].excess, &survey->rules.limits);
+			load_excess_words(survey->first_excesses[i].excess,
+					  survey->first_excesses[i].limits);
 
 		output_field("too large", "line %" PRId64 ": %s", survey->first_excesses[i].line,
 			     words);
@@ -255,6 +279,9 @@ static struct json_object *groups_object(const struct forecast *forecast)
 
 		json_object_object_add(object, "model", json_object_new_string(group->model));
 		json_object_object_add(object, "url", json_object_new_string(group->url));
+		json_object_object_add(
+			object, "provider",
+			text_object(json_text(forecast_provider(forecast, group->model), "name", NULL)));
 		add_load(object, &group->all, group->batches, cost_of(forecast, group));
 		(void)json_object_array_add(array, object);
 	}
@@ -267,7 +294,7 @@ static struct json_object *excesses_object(const struct survey *survey)
 
 	for (int64_t i = 0; i < survey->excesses && i < SURVEY_FIRST; i++) {
 		enum load_excess excess = survey->first_excesses[i].excess;
-		auto_free char *words = load_excess_words(excess, &survey->rules.limits);
+		auto_free char *words = load_excess_words(excess, survey->first_excesses[i].limits);
 		struct json_object *object = json_object_new_object();
 
 		json_object_object_add(object, "line",

@@ -35,6 +35,8 @@ static const struct table_column digest_columns[] = {
 };
 
 static const struct table_column shard_columns[] = {
+	/* Only where there are several. */
+	{ "PROVIDER", false },
 	{ "SHARD", true }, { "STATE", false }, { "REQUESTS", true }, { "DONE", true },
 	{ "FAILED", true },
 	{ "TRY", true }, { "MODEL", false }, { "REMOTE", false }, { "BATCH", false },
@@ -164,17 +166,30 @@ static void show_why(struct json_object *batch, const char *why)
 	output_field("why", "%s%s%s", why, until ? ", until " : "", until ? words_time(until, time) : "");
 }
 
+static bool has_several_providers(struct json_object *array)
+{
+	const char *first = json_text(json_object_array_get_idx(array, 0), "provider", "-");
+
+	for (size_t i = 1; i < length_of(array); i++)
+		if (strcmp(json_text(json_object_array_get_idx(array, i), "provider", "-"), first) != 0)
+			return true;
+	return false;
+}
+
 static void show_usage(struct json_object *batch)
 {
 	struct json_object *usage = json_at(batch, "batchd.usage");
 	const char *currency = json_text(batch, "batchd.currency", "");
+	bool is_wide = has_several_providers(usage);
 
 	for (size_t i = 0; i < length_of(usage); i++) {
 		struct json_object *model = json_object_array_get_idx(usage, i);
 		const char *cost = json_text(model, "cost", NULL);
 
-		output_field("tokens", "%s: %" PRId64 " in, %" PRId64 " out%s%s%s%s%s",
-			     json_text(model, "model", "-"), json_number(model, "input_tokens", 0),
+		output_field("tokens", "%s%s%s: %" PRId64 " in, %" PRId64 " out%s%s%s%s%s",
+			     json_text(model, "model", "-"), is_wide ? " at " : "",
+			     is_wide ? json_text(model, "provider", "-") : "",
+			     json_number(model, "input_tokens", 0),
 			     json_number(model, "output_tokens", 0), cost ? "; " : "",
 			     cost ? cost : "", cost && *currency ? " " : "", cost ? currency : "",
 			     cost ? " (computed by batchd)" : "");
@@ -284,11 +299,13 @@ static char *tally_words(struct json_object *shard)
 	return xstrdup(buffer_text(&text));
 }
 
-static void add_shard(struct table *table, struct json_object *shard)
+static void add_shard(struct table *table, struct json_object *shard, bool with_provider)
 {
 	const char *refusal = json_text(shard, "refusal", "");
 	auto_free char *tally = tally_words(shard);
 
+	if (with_provider)
+		table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "provider", "-"));
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, json_number(shard, "shard", 0));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "state", "-"));
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, json_number(shard, "requests", 0));
@@ -309,16 +326,32 @@ static void show_shards(struct json_object *batch)
 	size_t count = length_of(shards);
 	int64_t total = json_number(batch, "batchd.shards_total", (int64_t)count);
 	struct table *table;
+	bool is_wide;
 
 	if (!count)
 		return;
 	(void)putchar('\n');
-	table = table_new(shard_columns, ARRAY_SIZE(shard_columns), stdout, output_columns(stdout));
+	is_wide = has_several_providers(shards);
+	table = table_new(shard_columns + !is_wide, ARRAY_SIZE(shard_columns) - !is_wide, stdout,
+			  output_columns(stdout));
 	for (size_t i = 0; i < count; i++)
-		add_shard(table, json_object_array_get_idx(shards, i));
+		add_shard(table, json_object_array_get_idx(shards, i), is_wide);
 	table_finish(table);
 	if (total > (int64_t)count)
 		(void)printf("and %" PRId64 " more shards\n", total - (int64_t)count);
+}
+
+/* Those that the job names, in their order. */
+static void show_providers(struct json_object *batch)
+{
+	struct json_object *providers = json_at(batch, "batchd.providers");
+	auto_buffer text = {0};
+
+	for (size_t i = 0; i < length_of(providers); i++)
+		buffer_add_format(&text, "%s%s", i ? ", then " : "",
+				  json_object_get_string(json_object_array_get_idx(providers, i)));
+	output_field("provider", "%s",
+		     text.size ? buffer_text(&text) : json_text(batch, "batchd.provider", "-"));
 }
 
 static void show_files(struct json_object *batch)
@@ -353,7 +386,7 @@ void show_batch(struct json_object *batch)
 		     words_size(json_number(batch, "batchd.input_bytes", 0), figure),
 		     json_text(batch, "input_file_id", "-"));
 	output_field("endpoint", "%s", json_text(batch, "endpoint", "-"));
-	output_field("provider", "%s", json_text(batch, "batchd.provider", "-"));
+	show_providers(batch);
 	show_order(batch);
 	show_choices(batch);
 	show_counts(batch);

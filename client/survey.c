@@ -182,6 +182,7 @@ static int64_t count_wire_bytes(const struct survey *survey, const struct source
 /* The group of a request; NULL where it would be one too many. */
 static struct survey_group *find_group(struct survey *survey, const struct reading *reading)
 {
+	const struct survey_rules *rules = &survey->rules;
 	uint16_t *slots = survey->private->slots;
 	size_t slot = hash_keyed(0, reading->model, strlen(reading->model)) % SLOTS;
 
@@ -194,8 +195,12 @@ static struct survey_group *find_group(struct survey *survey, const struct readi
 	}
 	if (survey->group_count == SURVEY_MAX_GROUPS)
 		return NULL;
-	survey->groups[survey->group_count] =
-		(struct survey_group){.model = xstrdup(reading->model), .url = reading->url};
+	survey->groups[survey->group_count] = (struct survey_group){
+		.model = xstrdup(reading->model),
+		.url = reading->url,
+		.limits = rules->limits_of ? rules->limits_of(reading->model, survey->context)
+					   : &rules->limits,
+	};
 	slots[slot] = (uint16_t)++survey->group_count;
 	return &survey->groups[survey->group_count - 1];
 }
@@ -230,9 +235,11 @@ static void tell_beyond(struct survey *survey)
 	tell(survey, private->first_beyond, "too_many_groups", "body.model", message);
 }
 
-static void note_excess(struct survey *survey, int64_t line, enum load_excess excess)
+static void note_excess(struct survey *survey, int64_t line, enum load_excess excess,
+			const struct load_limits *limits)
 {
 	if (survey->excesses < SURVEY_FIRST) {
+		survey->first_excesses[survey->excesses].limits = limits;
 		survey->first_excesses[survey->excesses].line = line;
 		survey->first_excesses[survey->excesses].excess = excess;
 	}
@@ -243,13 +250,13 @@ static void note_excess(struct survey *survey, int64_t line, enum load_excess ex
 static void load_request(struct survey *survey, struct survey_group *group,
 			 const struct source_line *line, const struct request *request)
 {
-	const struct load_limits *limits = &survey->rules.limits;
+	const struct load_limits *limits = group->limits;
 	struct load load =
 		load_of_request(limits, count_wire_bytes(survey, line, request), request->inputs);
 	enum load_excess excess = load_excess_of(limits, &load);
 
 	if (excess != LOAD_FITS) {
-		note_excess(survey, line->number, excess);
+		note_excess(survey, line->number, excess, limits);
 		return;
 	}
 	if (!group->batches || !load_has_room(limits, &group->last, &load)) {

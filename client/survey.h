@@ -26,12 +26,15 @@ struct survey_rules {
 	const char *endpoint; /* of wrapped lines */
 	const char *model;    /* of wrapped lines that name none; NULL: each must */
 	struct load_limits limits;
+	/* Where they differ from model to model: those of one, which live as long as the survey. NULL: they do not. */
+	const struct load_limits *(*limits_of)(const char *model, void *context);
 };
 
 /* A model and url, decoded, and what would be sent to them. */
 struct survey_group {
 	char *model;
 	const char *url;
+	const struct load_limits *limits;
 	int64_t batches;
 	struct load all;
 	struct load last; /* of the batch that is filled */
@@ -60,6 +63,7 @@ struct survey {
 	struct {
 		int64_t line;
 		enum load_excess excess;
+		const struct load_limits *limits;
 	} first_excesses[SURVEY_FIRST];
 
 	struct survey_private *private;

@@ -8,7 +8,8 @@
  *				With Content-Encoding: gzip or zstd (on this call alone) the body is packed, and kept unpacked: Idempotency-Key and
  *				max_file mean what came out. 415: another encoding; 400 "invalid_encoding": damaged, or cut
  *				Parameters in the query of both, all ours:
- *				provider=NAME
+ *				provider=NAME[,NAME...]	at most 16: where its requests go, and, in that order, where those without an answer move on to when one
+ *							cannot be used or has no more to try for them; else the routes of their models say, else the first provider
  *				on_invalid=fail|skip	skip: lines that are wrong fail alone, the rest runs; fail, the default: nothing is sent
  *				wrap=1			a line is a bare body: batchd makes the envelope, to endpoint, ids are line-N
  *				model=M			with wrap: of bodies that name none
@@ -52,7 +53,7 @@
  *
  * A batch object is the documented one: id object endpoint errors input_file_id completion_window status output_file_id error_file_id created_at
  * in_progress_at expires_at finalizing_at completed_at failed_at expired_at cancelling_at cancelled_at request_counts{total completed failed} metadata; and "batchd":
- *	{ "job": 57, "state": "running", "owner": {"uid": 1000}, "provider": "openai", "input_bytes": N, "file_name": "evals.jsonl" or null,
+ *	{ "job": 57, "state": "running", "owner": {"uid": 1000}, "provider": "openai", "providers": ["openai","azure-eu"] or null (it named none), "input_bytes": N, "file_name": "evals.jsonl" or null,
  *	  "labels": {...} or null, "retry_of": 41 or null (the job whose requests these are), "max_attempts": 3 or null (not known: the provider's section is gone),
  *	  "on_invalid": "fail"|"skip", "wrap": bool, "ids": "line" or null, "model": "..." or null,
  *	  "counts": {"total","ok","failed","cancelled","expired","missing","lost","invalid","resent","twice"},	final numbers grow as shards are collected;
@@ -67,11 +68,11 @@
  *	  "events": SEQ,							number of the job's last event
  *	  "currency": "USD",							of costs
  *	  "shards_total": N,							and from retrieve (and what answers like it) alone:
- *	  "usage": [ {"model","requests","input_tokens","output_tokens","cost": "1.2345" or null} ],	by the answers that were collected; cost: computed here from the
- *		configuration's prices less the provider's batch_discount, four places; null where a price that counts is not known
+ *	  "usage": [ {"model","provider","requests","input_tokens","output_tokens","cost": "1.2345" or null} ],	by the answers that were collected; cost: computed here from the
+ *		configuration's prices less that provider's batch_discount, four places; null where a price that counts is not known
  *	  "digest": [ {"code": "..." or null,"message","count","lines": [17,203]} ],	what failed, by what was said, most frequent first, at most PROTOCOL_MAX_DIGEST; the
  *		first few lines of each, from 1 (of a retry: counted among its own requests)
- *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "requests": N, "bytes": N, "inputs": N, "tokens": N (estimated), "attempt": 1,
+ *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "provider": "openai", "requests": N, "bytes": N, "inputs": N, "tokens": N (estimated), "attempt": 1,
  *		"marker": "..." (in the metadata of its batch there, as "batchd"), "intended_at": unix seconds (a batch may have been created since then) or null,
  *		"batch_id": "..." or null (of an uncertain one: what a person named, and is being asked for), "provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "refusal": "..." or null,
  *		"refusal_code": "..." or null, "tally": {"ok","failed","cancelled","expired","missing","lost","again","resent","twice","unknown","unreadable",
@@ -85,6 +86,7 @@
  * GET /v1/daemon: { "object": "batchd.daemon", "version", "pid", "started_at", "accepting": true|false, "why": null or why not, "state_folder", "jobs": {"accepted": N, ...all states},
  *	"providers": [ {"name", "base_url", "is_paused": bool, "why": null or text, "shards_in_flight": N, "batch_discount": "50%",
  *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token"}} ],	of one batch; the first provider is the default
+ *	"routes": [ {"model": "gpt-4o*","providers": ["openai","azure-eu"]} ],	the first that fits a model counts, as below
  *	"currency": "USD", "models": [ {"name": "gpt-4o*","input_price": "2.5","output_price": "10"} ],	for a million tokens; "0": not known; "*" stands for
  *		any letters, and the first that fits a model counts
  *	"disk_free_bytes": N, "you": {"uid": N, "is_operator": bool} }

@@ -13,8 +13,8 @@
 #include "daemon/work/route.h"
 
 /* Shards that are looked at in one turn. */
-#define A_TURN 32
-/* Steps under way beyond which none is moved: each move is one for as long as the turn lasts. */
+#define A_TURN 16
+/* Steps under way beyond which none is moved: each move is one until its turn is committed. */
 #define MOST_ACTIVE 64
 /* Between two walks: what came to wait in between is found by the next. */
 #define REST_MS (60 * 1000)

@@ -194,6 +194,30 @@ static void a_batch_of_junk_takes_no_memory(void)
 	api_batch_release(&batch);
 }
 
-CHECK_MAIN("api_words", CHECK(every_entry_of_the_errors_is_read), CHECK(what_was_cut_in_mid_character_is_mended),
+static void it_is_known_what_another_provider_may_have(void)
+{
+	/* clang-format off */
+	static const struct { const char *code, *message; bool is_elsewhere; } rows[] = {
+		{ "model_not_found", NULL, true },
+		{ "url_not_found", "x", true },
+		{ "DeploymentNotFound", NULL, true },
+		{ NULL, "The model `m` does not exist or you do not have access to it.", true },
+		{ "x", "The provided Model 'm' is not supported by the Batch API.", true },
+		{ "x", "The provided url '/v1/x' is not supported by the Batch API.", true },
+		{ NULL, NULL, false },
+		{ "invalid_value", "Unsupported value: 'temperature' does not support 0 with this model.", false },
+		{ "model_not_found_x", "x", false },
+		{ "invalid_api_key", "Incorrect API key provided.", false },
+		{ "token_limit_exceeded", "Enqueued token limit reached for gpt-4o.", false },
+		{ "not_found", "No such file.", false },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		CHECK_ROW(rows[i].message ? rows[i].message : "a code alone",
+			  api_says_elsewhere(rows[i].code, rows[i].message) == rows[i].is_elsewhere);
+}
+
+CHECK_MAIN("api_words", CHECK(it_is_known_what_another_provider_may_have), CHECK(every_entry_of_the_errors_is_read), CHECK(what_was_cut_in_mid_character_is_mended),
 	   CHECK(an_error_for_every_line_takes_no_memory), CHECK(a_page_of_failed_batches_takes_no_memory),
 	   CHECK(a_batch_of_junk_takes_no_memory))

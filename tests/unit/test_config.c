@@ -84,10 +84,10 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a/b]\n", ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
 	{ "[provider abcdefghijklmnopqrstuvwxyz1234567]\n",
 	  ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
-	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
-	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
-	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
-	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME], [model NAME] and [user NAME])" },
+	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
+	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
+	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
+	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
 	{ "[model]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model a b]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model \xc3\xa9]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
@@ -359,6 +359,91 @@ static void a_key_may_take_away_what_the_dialect_has(void)
 	CU_ASSERT(a->upload_expiry == DIALECT_EXPIRY_NONE && a->list == DIALECT_LIST_PAGES);
 	CU_ASSERT_STRING_EQUAL(a->url_prefix, "/v1");
 	CU_ASSERT(b->url_prefix && !*b->url_prefix && !b->auth_prefix);
+}
+
+static void takes_the_first_route_that_fits_a_model(void)
+{
+	/* clang-format off */
+	static const struct { const char *model, *providers; } rows[] = {
+		{ "gpt-4o", "a" }, { "gpt-4o-mini", "b,a" }, { "gpt-4.1", "b" }, { "ft:gpt-4o:org::x", "a,b" }, { "llama", NULL }, { "", NULL },
+	};
+	static const char text[] =
+		"[routes]\n  model.gpt-4o = a\r\n# comment\nmodel.gpt-*-mini=b ,\ta\n\nmodel.gpt-4.* =b\nmodel.ft:*:org::* = a, b\nmodel.gpt* = b\n"
+		"model.gpt-3 = b\n" PROVIDER "[provider b]\nbase_url=http://b\n";
+	/* clang-format on */
+	auto_with(config_free) struct config *config = NULL;
+	struct error err = {0};
+
+	if (load(text, strlen(text), &config, &err) != 0) {
+		CU_FAIL("the file was refused");
+		(void)fprintf(stderr, "# %s\n", err.text);
+		return;
+	}
+	CU_ASSERT(config->route_count == 6 && config->routes[1].line == 4);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct config_route *route = config_route_find(config, rows[i].model);
+
+		CHECK_ROW(rows[i].model, rows[i].providers ? route && strcmp(route->providers, rows[i].providers) == 0 : !route);
+	}
+}
+
+static void refuses_routes_that_lead_nowhere(void)
+{
+	/* clang-format off */
+	static const struct { const char *lines, *words; } rows[] = {
+		{ "model.m = c",           ":4: [routes] model.m: there is no [provider c]" },
+		{ "model.m = a, c",        ":4: [routes] model.m: there is no [provider c]" },
+		{ "model.m = a\nmodel.n = A", ":5: [routes] model.n: there is no [provider A]" },
+		{ "model.m =",             ":4: [routes] model.m: no value" },
+		{ "model.m",               ":4: neither [section] nor key = value" },
+		{ "model.m = a,",          ":4: [routes] model.m: a name between commas is empty" },
+		{ "model.m = ,a",          ":4: [routes] model.m: a name between commas is empty" },
+		{ "model.m = a, a",        ":4: [routes] model.m: \"a\" stands there twice" },
+		{ "model.m = a\nmodel.m = a", ":5: [routes] model.m: given twice (first at line 4)" },
+		{ "model. = a",            ":4: [routes] model.: a pattern has 1 to 128 printable characters without blanks" },
+		{ "model.m n = a",         ":4: [routes] model.m n: a pattern has 1 to 128 printable characters without blanks" },
+		{ "models.m = a",          ":4: [routes]: unknown key \"models.m\" (it takes model.PATTERN = PROVIDER[, PROVIDER ...])" },
+		{ "= a",                   ":4: [routes]: unknown key \"\" (it takes model.PATTERN = PROVIDER[, PROVIDER ...])" },
+		{ "model.m = a # why",     ":4: a comment needs a line of its own" },
+		{ "[routes]",              ":4: [routes] stands here twice (first at line 3)" },
+		{ "[routes x]",            ":4: unknown section [routes x] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		auto_free char *text = xasprintf(PROVIDER "[routes]\n%s\n", rows[i].lines);
+		auto_with(config_free) struct config *config = NULL;
+		struct error err = {0};
+
+		CHECK_ROW(rows[i].lines, load(text, strlen(text), &config, &err) == -EINVAL);
+		CHECK_ROW(rows[i].lines, strcmp(err.text, rows[i].words) == 0);
+	}
+}
+
+static void limits_the_number_of_routes_and_of_their_providers(void)
+{
+	auto_buffer text = {0};
+
+	buffer_add_text(&text, PROVIDER "[routes]\n");
+	for (int i = 0; i <= CONFIG_MAX_ROUTES; i++) {
+		auto_with(config_free) struct config *config = NULL;
+		struct error err = {0};
+
+		buffer_add_format(&text, "model.m%d = a\n", i);
+		CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == (i < CONFIG_MAX_ROUTES ? 0 : -EINVAL));
+		CU_ASSERT(i < CONFIG_MAX_ROUTES || strcmp(err.text, ":260: more than 256 routes") == 0);
+	}
+	buffer_clear(&text);
+	buffer_add_text(&text, PROVIDER "[routes]\nmodel.m = p0");
+	for (int i = 1; i < 17; i++)
+		buffer_add_format(&text, ",p%d", i);
+	{
+		auto_with(config_free) struct config *config = NULL;
+		struct error err = {0};
+
+		CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == -EINVAL);
+		CU_ASSERT_STRING_EQUAL(err.text, ":4: [routes] model.m: more than 16 names");
+	}
 }
 
 static void limits_the_number_of_models(void)
@@ -693,6 +778,8 @@ CHECK_MAIN("config", CHECK(makes_its_folder), CHECK(refuses_a_wrong_file_with_it
 	   CHECK(names_the_line_that_is_too_long),
 	   CHECK(lets_a_comment_be_of_any_length_and_content), CHECK(refuses_a_zero_byte_anywhere),
 	   CHECK(survives_any_bytes), CHECK(limits_the_number_of_providers),
+	   CHECK(takes_the_first_route_that_fits_a_model), CHECK(refuses_routes_that_lead_nowhere),
+	   CHECK(limits_the_number_of_routes_and_of_their_providers),
 	   CHECK(limits_the_number_of_models), CHECK(takes_the_first_prices_that_fit_a_model),
 	   CHECK(gives_each_user_what_its_section_says_and_the_rest_as_all),
 	   CHECK(names_the_file_that_cannot_be_read), CHECK(reads_durations_and_sizes),

@@ -277,12 +277,17 @@ static void a_death_in_the_middle_of_a_move_changes_nothing(void)
 		}
 }
 
+static void add_flight(const struct store_flight *flight, void *context)
+{
+	*(int64_t *)context += flight->batches + flight->unsent + flight->requests + flight->tokens;
+}
+
 /* They move as they are, but for those of which a file may have come to be there. */
 static void a_queue_moves_with_its_shards(void)
 {
 	struct world *world = make_world(0, 7);
 	auto_free char *input = world_requests(100, "");
-	int64_t job, kept = 0, dropped = 0;
+	int64_t job, kept = 0, dropped = 0, flying = 0;
 
 	for (size_t i = 0; i < PROVIDERS; i++)
 		world->sections[i].max_requests = 1;
@@ -301,6 +306,9 @@ static void a_queue_moves_with_its_shards(void)
 		CU_ASSERT_STRING_EQUAL(shard.provider, shard.state == SHARD_DROPPED ? "sim" : "third");
 	}
 	CU_ASSERT(kept == 98 && dropped == 2);
+	for (size_t i = 0; i < PROVIDERS; i++)
+		(void)store_flight(world->store, world->sections[i].name, add_flight, &flying);
+	CU_ASSERT_EQUAL(flying, 0);
 	CU_ASSERT_EQUAL(world_ledger_of(world, 2).batches, 100);
 	CU_ASSERT_EQUAL(world_ledger_of(world, 2).most_batches, 1);
 	CU_ASSERT_EQUAL(world_ledger_of(world, 0).batches, 0);

@@ -127,6 +127,73 @@ static void sends_again_what_is_lost_within_the_bound_or_by_word(void)
 	}
 }
 
+/* --- rows that go to the next provider --- */
+
+/* clang-format off */
+static const struct {
+	const char *name;
+	const char *line; /* behind the custom_id */
+	enum collect_end end;
+	int64_t attempt;
+	bool has_next, is_job_cancelled;
+	int64_t max_bytes; /* of the next */
+	bool is_moved;
+} moves[] = {
+	{ "attempts are left",   "\"response\":{\"status_code\":500,\"body\":{}}}", COLLECT_COMPLETED, 2, true,  false, 1000, false },
+	{ "none is left",        "\"response\":{\"status_code\":500,\"body\":{}}}", COLLECT_COMPLETED, 3, true,  false, 1000, true  },
+	{ "no next one",         "\"response\":{\"status_code\":500,\"body\":{}}}", COLLECT_COMPLETED, 3, false, false, 1000, false },
+	{ "a cancelled job",     "\"response\":{\"status_code\":500,\"body\":{}}}", COLLECT_COMPLETED, 3, true,  true,  1000, false },
+	{ "too large for it",    "\"response\":{\"status_code\":500,\"body\":{}}}", COLLECT_COMPLETED, 3, true,  false, 10,   false },
+	{ "a validation",        "\"response\":{\"status_code\":500,\"body\":{}}}", COLLECT_INVALID,   3, true,  false, 1000, false },
+	{ "a success",           "\"response\":{\"status_code\":200,\"body\":{}}}", COLLECT_COMPLETED, 3, true,  false, 1000, false },
+	{ "expired",             "\"error\":{\"code\":\"batch_expired\"}}",         COLLECT_EXPIRED,   3, true,  false, 1000, false },
+	{ "a wrong request",     "\"response\":{\"status_code\":400,\"body\":{\"error\":{\"code\":\"invalid_value\",\"message\":\"The model does not exist\"}}}}", COLLECT_COMPLETED, 1, true, false, 1000, false },
+	{ "no such model",       "\"response\":{\"status_code\":404,\"body\":{\"error\":{\"code\":\"model_not_found\",\"message\":\"x\"}}}}", COLLECT_COMPLETED, 1, true, false, 1000, true },
+	{ "the same, by words",  "\"response\":{\"status_code\":404,\"body\":{\"error\":{\"code\":404,\"message\":\"The model `m` does not exist.\"}}}}", COLLECT_COMPLETED, 1, true, false, 1000, true },
+	{ "the same, alone",     "\"response\":{\"status_code\":404,\"body\":{\"error\":{\"code\":\"model_not_found\",\"message\":\"x\"}}}}", COLLECT_COMPLETED, 1, false, false, 1000, false },
+	{ "another 404",         "\"response\":{\"status_code\":404,\"body\":{\"error\":{\"code\":\"not_found\",\"message\":\"no such file\"}}}}", COLLECT_COMPLETED, 1, true, false, 1000, false },
+	{ "no such url",         "\"response\":null,\"error\":{\"code\":\"url_not_found\",\"message\":\"x\"}}", COLLECT_INVALID, 1, true, false, 1000, true },
+	{ "no answer",           NULL, COLLECT_COMPLETED, 3, true, false, 1000, false },
+};
+/* clang-format on */
+
+static void hands_on_what_the_next_provider_may_answer(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(moves); i++) {
+		const struct shard shard = {.number = 1, .attempt = moves[i].attempt};
+		const struct collect_plan plan = {
+			.id_key = SCENE_KEY,
+			.end = moves[i].end,
+			.is_job_cancelled = moves[i].is_job_cancelled,
+			.max_attempts = 3,
+			.resend_lost = 100,
+			.limits = {.bytes_per_token = 4},
+			.has_next = moves[i].has_next,
+			.next_limits = {.max_requests = 9, .max_bytes = moves[i].max_bytes, .max_inputs = 9, .bytes_per_token = 1}};
+		const struct collect_result *result;
+		auto_free char *text = NULL;
+		auto_free char *done = NULL;
+		struct collect *collect;
+
+		scene_begin(&scene);
+		done = made_ids(1, 0);
+		text = xasprintf("{\"custom_id\":\"id-0\",%s\n", moves[i].line ? moves[i].line : "");
+		if (moves[i].line)
+			scene_download(&scene, 1, moves[i].end == COLLECT_INVALID ? "err" : "out", text);
+		collect = run(&shard, &plan);
+		result = collect_result(collect);
+		CHECK_ROW(moves[i].name, result->again[2].requests == moves[i].is_moved);
+		CHECK_ROW(moves[i].name, result->again[2].tokens == result->again[2].bytes);
+		CHECK_ROW(moves[i].name, result->ok + result->failed + result->cancelled + result->expired + result->missing +
+							 result->lost + result->again[0].requests +
+							 result->again[1].requests + result->again[2].requests ==
+						 1);
+		CHECK_ROW(moves[i].name, collect_keep(collect, 2, NULL) == 0);
+		collect_free(collect);
+		scene_end(&scene);
+	}
+}
+
 /* --- ids made of the lines' numbers --- */
 
 static void scene_lines(int64_t rows)
@@ -283,7 +350,7 @@ static void counts_long_lines_by_their_status(void)
 
 /* clang-format off */
 CHECK_MAIN("resend",
-	   CHECK(sends_again_what_is_lost_within_the_bound_or_by_word),
+	   CHECK(sends_again_what_is_lost_within_the_bound_or_by_word), CHECK(hands_on_what_the_next_provider_may_answer),
 	   CHECK(finds_rows_by_the_number_of_their_line),
 	   CHECK(tells_final_failures_by_what_they_say),
 	   CHECK(tells_of_rows_without_an_answer_why),

@@ -196,8 +196,59 @@ static void a_large_file_is_joined_into_itself(void)
 	scene_end(&scene);
 }
 
+static void rows_are_dealt_to_as_many_shards_as_limits_ask_for(void)
+{
+	/* clang-format off */
+	static const struct {
+		const char *name, *whole;
+		struct load_limits limits;
+		const char *parts[4], *rest;
+	} cases[] = {
+		{ "all in one",   "abcdef", { 100, 1000, 100, 0, 4 }, { "abcdef" },           "" },
+		{ "by requests",  "abcdef", { 4, 1000, 100, 0, 4 },   { "abcd", "ef" },       "" },
+		{ "by bytes",     "abcdef", { 4, 33, 100, 0, 4 },     { "abc", "de", "f" },   "" },
+		{ "by inputs",    "abcdef", { 4, 1000, 7, 0, 4 },     { "abc", "d", "e", "f" }, "" },
+		{ "by tokens",    "abcdef", { 4, 1000, 100, 8, 4 },   { "ab", "cd", "ef" },   "" },
+		{ "some too large", "abcdef", { 2, 13, 100, 0, 4 },   { "a", "b", "c", "d" }, "ef" },
+		{ "one too large in between", "bza", { 2, 30, 100, 0, 4 }, { "ba" },          "z" },
+		{ "all too large", "abcdef", { 4, 9, 100, 0, 4 },     { NULL },               "abcdef" },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (int64_t first = 3; first < 9; first += 5) {
+			auto_split_parts parts = { 0 };
+			struct scene scene;
+			size_t count = 0;
+
+			scene_begin(&scene);
+			make_rows(&scene, 26);
+			make_members(&scene, 3, cases[i].whole);
+			CHECK_ROW(cases[i].name, split_fit(scene.vault, SCENE_JOB, 3, first, &cases[i].limits, &limits, &parts,
+							   NULL) == 0);
+			for (; count < 4 && cases[i].parts[count]; count++) {
+				auto_free char *part = members(&scene, first + (int64_t)count);
+
+				CHECK_ROW(cases[i].name, strcmp(part, cases[i].parts[count]) == 0);
+				if (count < parts.count)
+					check_load(cases[i].name, &parts.loads[count], part);
+			}
+			CHECK_ROW(cases[i].name, parts.count == count);
+			CHECK_ROW(cases[i].name, parts.rest.requests == (int64_t)strlen(cases[i].rest));
+			if (count && *cases[i].rest) {
+				auto_free char *rest = members(&scene, first + (int64_t)count);
+
+				CHECK_ROW(cases[i].name, strcmp(rest, cases[i].rest) == 0);
+				check_load(cases[i].name, &parts.rest, rest);
+			}
+			scene_end(&scene);
+		}
+	}
+}
+
 static void damage_is_told(void)
 {
+	struct split_parts parts = { .count = 7 };
 	struct scene scene;
 	struct load loads[2];
 	struct error err = { 0 };
@@ -210,8 +261,12 @@ static void damage_is_told(void)
 	CU_ASSERT_EQUAL(split_halve(scene.vault, SCENE_JOB, 1, 3, &limits, loads, &err), -EUCLEAN);
 	CU_ASSERT_PTR_NOT_NULL(strstr(err.text, "shard-1.rows"));
 	CU_ASSERT_EQUAL(split_join(scene.vault, SCENE_JOB, 2, 1, 3, &err), -EUCLEAN);
+	CU_ASSERT_EQUAL(split_fit(scene.vault, SCENE_JOB, 1, 3, &limits, &limits, &parts, &err), -EUCLEAN);
+	CU_ASSERT(parts.count == 7);
+	CU_ASSERT_EQUAL(split_fit(scene.vault, SCENE_JOB, 5, 6, &limits, &limits, &parts, &err), -ENOENT);
 	scene_end(&scene);
 }
 
 CHECK_MAIN("split", CHECK(halves_have_every_row_once_and_in_order), CHECK(what_cannot_be_halved_is_refused),
-	   CHECK(joined_rows_are_in_order), CHECK(a_large_file_is_joined_into_itself), CHECK(damage_is_told))
+	   CHECK(joined_rows_are_in_order), CHECK(a_large_file_is_joined_into_itself),
+	   CHECK(rows_are_dealt_to_as_many_shards_as_limits_ask_for), CHECK(damage_is_told))
