@@ -44,7 +44,9 @@
  *				Before the job ended: 409 with code "not_finished", or with partial=1 what is there
  *	GET    /v1/batches/{id}/events?after=SEQ[&follow=1]	application/x-ndjson, one event a line, oldest first; with follow=1 the
  *				answer stays open until the job's last event (blank lines in between mean nothing)
- *	POST   /v1/files (multipart/form-data: purpose, file)	GET /v1/files?purpose&limit&order&after	GET, DELETE /v1/files/{id}	GET /v1/files/{id}/content
+ *	POST   /v1/files (multipart/form-data: purpose, file, expires_after[anchor], expires_after[seconds])	GET /v1/files?purpose&limit&order&after	GET, DELETE /v1/files/{id}	GET /v1/files/{id}/content
+ *				A file whose time is over is hidden at once; its bytes go when it is the input of no job that goes on. The
+ *				jobs that ended with it can then be neither retried (409 nothing_to_retry) nor combined anew (410)
  *	GET    /v1/daemon				the service: see below
  *	GET    /v1/daemon/backup[?partial=1]		operators: the state folder as it is at this moment, as a tar archive to be unpacked into an
  *				empty one; one at a time (429). 409 "incomplete": a file that the store names is missing; partial=1 goes on without
@@ -98,7 +100,7 @@
  *	{ "object": "batchd.verified", "jobs": N, "files": N, "bytes": N, "damages": N, "notes": N }
  *
  * Errors: { "error": { "message", "type", "param", "code" } } with the status of the table in reference to the official API; ours besides:
- *	400 invalid_encoding  403 not_permitted  409 idempotency_conflict  409 not_finished  409 nothing_to_retry  409 nothing_to_resolve  409 which_shard  409 incomplete  410 (a result file that was deleted)  413 too_large  429 too_many (also a limit of the user: which, and how much is open)  503 outcome_unknown | draining (Retry-After)  507 disk_full
+ *	400 invalid_encoding  403 not_permitted  409 idempotency_conflict  409 not_finished  409 nothing_to_retry  409 nothing_to_resolve  409 which_shard  409 incomplete  410 (a result file that was deleted, an input that has expired)  413 too_large  429 too_many (also a limit of the user: which, and how much is open)  503 outcome_unknown | draining (Retry-After)  507 disk_full
  */
 #ifndef BATCHD_PROTOCOL_H
 #define BATCHD_PROTOCOL_H

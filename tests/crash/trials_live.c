@@ -184,8 +184,8 @@ static void on_arrived(const char *method, const char *path, const struct sim_an
 		check_twins(trial);
 	else if (call == TRIAL_LIST)
 		check_list(trial, answer);
-	else if (call == TRIAL_DELETE && judge_is_file_named(trial->world, path + strlen("/v1/files/")))
-		violate(trial, "a file was deleted that a shard names");
+	else if (call == TRIAL_DELETE && judge_is_file_needed(trial->world, path + strlen("/v1/files/")))
+		violate(trial, "a file was deleted that a shard needs");
 	(void)pass(trial, MOMENT_ARRIVAL, call);
 }
 
@@ -456,6 +456,8 @@ static void begin(struct trial *trial)
 	log_set_level(LOG_LEVEL_DEBUG);
 	world->provider.max_requests = shape->max_requests;
 	world->provider.trust_list = shape->is_trusted;
+	/* Results are judged by the provider's own files, which must stay. */
+	world->provider.delete = trial->schedule->seed % 2 ? CONFIG_DELETE_INPUTS : CONFIG_DELETE_STRAYS;
 	if (shape->run_ms > DAY_MS / 24)
 		world->provider.poll_longest = DAY_MS / 48;
 	if (!shape->is_list_new && !(trial->story & STORY_NEW_LIST))

@@ -286,6 +286,7 @@ static void presets_what_the_header_promises(void)
 	CU_ASSERT(provider->call_timeout == 60000 && provider->stall_timeout == 60000);
 	CU_ASSERT(provider->max_requests == 50000 && provider->max_bytes == 200000000);
 	CU_ASSERT(provider->max_attempts == 3 && provider->max_transfers == 4);
+	CU_ASSERT(provider->move_after == 600000 && config->route_count == 0 && !config_route_find(config, "any"));
 	CU_ASSERT(provider->max_inputs == 50000 && provider->max_tokens == 0);
 	CU_ASSERT(provider->bytes_per_token == 4 && provider->probe_lost == 3600000);
 	CU_ASSERT(provider->resend_lost == 100 && provider->batch_discount == 5000);

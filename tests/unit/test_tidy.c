@@ -361,6 +361,48 @@ static void the_input_of_what_was_never_sent_is_deleted(void)
 	world_free(world);
 }
 
+/* Equal bytes are one file for some providers: another shard may have come to need it since it was noted. Asked right before. */
+static void what_another_shard_needs_is_not_deleted(void)
+{
+	/* clang-format off */
+	static const struct { enum shard_state state; int64_t intended_at; enum store_stray_kind kind; int64_t deletes; } cases[] = {
+		{ SHARD_CUT,       0, STRAY_INPUT,  0 }, { SHARD_UPLOADED,  0, STRAY_INPUT,  0 },
+		{ SHARD_UPLOADED,  1, STRAY_INPUT,  0 }, { SHARD_CREATED,   1, STRAY_INPUT,  0 },
+		{ SHARD_ENDED,     1, STRAY_INPUT,  0 }, { SHARD_FETCHED,   1, STRAY_INPUT,  0 },
+		{ SHARD_UNCERTAIN, 1, STRAY_INPUT,  0 }, { SHARD_CANCELLED, 1, STRAY_INPUT,  0 },
+		{ SHARD_CANCELLED, 0, STRAY_INPUT,  1 }, { SHARD_COLLECTED, 1, STRAY_INPUT,  1 },
+		{ SHARD_DROPPED,   1, STRAY_INPUT,  1 }, { SHARD_COLLECTED, 1, STRAY_RESULT, 1 },
+		{ SHARD_ENDED,     1, STRAY_RESULT, 0 }, { SHARD_FETCHED,   1, STRAY_RESULT, 0 },
+		{ SHARD_DROPPED,   1, STRAY_RESULT, 1 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct guard guard;
+		struct world *world = make_world(&guard, NEVER);
+		auto_free char *input = world_requests(1, "");
+		auto_free char *row = xasprintf("%s, intended at %d, kind %d", shard_state_name(cases[i].state),
+						(int)cases[i].intended_at, (int)cases[i].kind);
+		struct store_stray stray = { .provider = world->provider.name, .shard = 4711, .due_at = 1, .kind = cases[i].kind,
+					     .name = (char *)(uintptr_t) "n" };
+		int64_t job = world_submit(world, input);
+		auto_shard shard = { 0 };
+
+		CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+		shard = world_shard(world, job, 1);
+		shard.state = cases[i].state;
+		shard.intended_at = cases[i].intended_at;
+		store_shard_save(world->store, &shard);
+		stray.file_id = stray.kind == STRAY_INPUT ? shard.provider_file : shard.remote_output;
+		(void)store_stray_add(world->store, &stray);
+		world->provider.delete = ALL;
+		strays_kick(world->strays);
+		run_for(world, HOUR_MS);
+		CHECK_ROW(row, strays_left(world) == 0 && guard.deletes == cases[i].deletes);
+		world_free(world);
+	}
+}
+
 /* --- death --- */
 
 static bool has_ended(struct world *world, int64_t job)
@@ -597,6 +639,33 @@ static void inputs_of_shards_that_live_are_left(void)
 	}
 }
 
+/* Its name is ours, and its shard has ended; but not its batch, as far as anybody saw. */
+static void the_input_of_a_batch_that_may_run_is_left(void)
+{
+	struct guard guard;
+	struct world *world = make_world(&guard, STRAYS);
+	auto_free char *input = world_requests(1, "");
+	int64_t job = world_submit(world, input);
+	auto_shard shard = { 0 };
+
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
+	shard = world_shard(world, job, 1);
+	free(shard.remote_status);
+	shard.remote_status = xstrdup("in_progress");
+	store_shard_save(world->store, &shard);
+	world->provider.delete = INPUTS;
+	world->provider.sweep_files = HOUR_MS;
+	run_for(world, 5 * HOUR_MS);
+	CU_ASSERT_TRUE(sim_calls(world->sim, "files") >= 4);
+	check_left("it may run", world, 1, 1);
+	free(shard.remote_status);
+	shard.remote_status = xstrdup("completed");
+	store_shard_save(world->store, &shard);
+	run_for(world, 2 * HOUR_MS);
+	check_left("it has ended", world, 0, 1);
+	world_free(world);
+}
+
 /* A start is no reason to read it again. */
 static void the_list_is_read_as_rarely_as_the_section_says(void)
 {
@@ -717,8 +786,10 @@ CHECK_MAIN("tidy", CHECK(each_policy_deletes_what_it_says), CHECK(a_file_that_is
 	   CHECK(every_answer_to_a_delete_has_its_end), CHECK(results_that_are_not_whole_are_left),
 	   CHECK(results_are_left_for_a_while), CHECK(no_time_at_all_is_allowed), CHECK(a_later_word_counts),
 	   CHECK(the_input_of_what_was_never_settled_is_left), CHECK(the_input_of_what_was_never_sent_is_deleted),
+	   CHECK(what_another_shard_needs_is_not_deleted),
 	   CHECK(a_death_in_any_turn_forgets_nothing_and_deletes_nothing_early), CHECK(a_full_disk_deletes_nothing_early),
 	   CHECK(inputs_that_were_missed_are_found), CHECK(a_delete_that_failed_for_too_long_is_tried_again),
 	   CHECK(names_of_another_store_are_never_touched), CHECK(inputs_of_shards_that_live_are_left),
+	   CHECK(the_input_of_a_batch_that_may_run_is_left),
 	   CHECK(the_list_is_read_as_rarely_as_the_section_says), CHECK(a_copy_needs_nothing_that_the_original_deleted),
 	   CHECK(a_copy_deletes_no_answers_that_the_original_made))

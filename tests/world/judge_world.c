@@ -217,9 +217,13 @@ int64_t judge_marker_job(struct world *world, const char *marker)
 	return ask_number(world, "SELECT job FROM shard WHERE marker = ?1", marker);
 }
 
-bool judge_is_file_named(struct world *world, const char *file)
+bool judge_is_file_needed(struct world *world, const char *file)
 {
-	auto_free char *sql = xasprintf("SELECT count(*) FROM shard WHERE provider_file = ?1 AND state <> %d", SHARD_DROPPED);
+	/* Where inputs are deleted, those of shards that have ended go, unless a batch of theirs may run on. */
+	bool are_inputs_deleted = world->provider.delete >= CONFIG_DELETE_INPUTS;
+	auto_free char *sql = xasprintf("SELECT count(*) FROM shard WHERE provider_file = ?1 AND state <> %d "
+					"AND NOT (%d AND (state = %d OR (state = %d AND intended_at = 0)))",
+					SHARD_DROPPED, are_inputs_deleted, SHARD_COLLECTED, SHARD_CANCELLED);
 
 	return ask_number(world, sql, file) > 0;
 }

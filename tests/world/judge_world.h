@@ -40,7 +40,7 @@ void judge_hurry(void);
 
 /* The job of the shard with that marker; -1: there is none. */
 int64_t judge_marker_job(struct world *world, const char *marker);
-/* Whether a shard names that file of the provider; one that was dropped has passed it on, or needs it no more. */
-bool judge_is_file_named(struct world *world, const char *file);
+/* Whether a shard needs the input file, or may yet: it must not be deleted. */
+bool judge_is_file_needed(struct world *world, const char *file);
 
 #endif
