@@ -55,6 +55,7 @@ static const struct config_provider quick = {
 	.resend_lost      = 100,
 	.batch_discount   = 5000,
 	.max_transfers    = 4,
+	.breaker          = 5,
 };
 /* clang-format on */
 
