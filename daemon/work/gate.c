@@ -54,6 +54,15 @@ static size_t count_collects(const struct task *task)
 	return count;
 }
 
+/* How long it waits in the line of its provider. */
+static int64_t line_up(struct task *task, bool is_failed)
+{
+	int64_t now = task_now(task);
+	int64_t at = provider_line_up(task->provider, first_call(task), is_failed, now);
+
+	return at > now ? at - now : 0;
+}
+
 bool gate_needs_provider(const struct task *task)
 {
 	const struct shard *shard = &task->shard;
@@ -84,12 +93,11 @@ bool gate_has_room(const struct task *task)
 
 bool gate_must_wait(struct task *task, const char **ret_why)
 {
-	int64_t now = task_now(task);
 	struct provider_wait wait;
 
-	if (!gate_needs_provider(task) || provider_may_call(task->provider, first_call(task), now, &wait))
+	if (!gate_needs_provider(task) || provider_may_call(task->provider, first_call(task), task_now(task), &wait))
 		return false;
-	task->wait_ms = provider_line_up(task->provider, first_call(task), false, now) - now;
+	task->wait_ms = line_up(task, false);
 	*ret_why = wait.why;
 	return true;
 }
@@ -101,7 +109,7 @@ int64_t gate_retry_wait(struct task *task, int64_t own_ms)
 	if (!task->provider || !gate_needs_provider(task) ||
 	    provider_may_call(task->provider, first_call(task), now, NULL))
 		return own_ms;
-	wait_ms = provider_line_up(task->provider, first_call(task), true, now) - now;
+	wait_ms = line_up(task, true);
 	/* Of one that fails by itself alone, while others do not, each next try is later. */
 	return provider_is_ill(task->provider, now) && own_ms > wait_ms ? own_ms : wait_ms;
 }

@@ -202,13 +202,15 @@ static enum health_state whole_state(struct health *health, int64_t now, struct 
 /* Whether nobody may call, whatever for. */
 static bool must_wait_at_all(struct health *health, int64_t now, struct provider_wait *ret_wait)
 {
-	if (whole_state(health, now, ret_wait) == HEALTH_OK)
+	struct provider_wait wait;
+
+	if (whole_state(health, now, &wait) == HEALTH_OK || (wait.until <= now && !health->is_probed))
 		return false;
-	if (ret_wait->until > now)
-		return true;
-	if (!health->is_probed)
-		return false;
-	ret_wait->until = now + grace(health);
+	/* A probe is on its way. */
+	if (wait.until <= now)
+		wait.until = now + grace(health);
+	if (ret_wait)
+		*ret_wait = wait;
 	return true;
 }
 
@@ -228,22 +230,25 @@ bool health_may_call(struct health *health, enum api_call call, int64_t now, str
 
 static bool is_limited(struct health *health, int64_t now, struct provider_wait *ret_wait, int64_t *ret_since)
 {
-	bool is_any = false;
+	const struct health_limit *longest = NULL;
+	bool is_used_up = false;
 
-	for (unsigned kind = 0; kind < HEALTH_KINDS; kind++) {
-		struct provider_wait wait;
+	for (size_t i = 0; i < HEALTH_KINDS; i++) {
+		struct health_limit *limit = &health->limits[i];
 
-		if (!must_wait_for_limit(health, kind, now, &wait) || (is_any && wait.until <= ret_wait->until))
-			continue;
-		(void)snprintf(health->words, sizeof(health->words), "429 from %.64s (%s)", health->config->name,
-			       health_call_name((enum api_call)(1u << kind)));
-		*ret_wait = wait;
-		*ret_since = health->limits[kind].since;
-		is_any = true;
+		if (is_ahead(&limit->until, limit->wait_ms, now) && (!longest || limit->until > longest->until))
+			longest = limit;
 	}
-	for (size_t i = 0; !is_any && i < ARRAY_SIZE(quotas); i++)
-		is_any = must_wait_for_quota(health, &quotas[i], now, ret_wait);
-	return is_any;
+	if (longest) {
+		(void)snprintf(health->words, sizeof(health->words), "429 from %.64s (%s)", health->config->name,
+			       health_call_name((enum api_call)(1u << (longest - health->limits))));
+		*ret_wait = (struct provider_wait){ .until = longest->until, .why = health->words };
+		*ret_since = longest->since;
+		return true;
+	}
+	for (size_t i = 0; !is_used_up && i < ARRAY_SIZE(quotas); i++)
+		is_used_up = must_wait_for_quota(health, &quotas[i], now, ret_wait);
+	return is_used_up;
 }
 
 enum health_state health_state(struct health *health, int64_t now, struct provider_wait *ret_wait, int64_t *ret_since)
@@ -276,19 +281,19 @@ static int64_t take_place(int64_t *next, int64_t from)
 int64_t health_line_up(struct health *health, enum api_call call, bool is_failed, int64_t now)
 {
 	struct provider_wait wait;
-	int64_t ends_at;
+	bool is_probe_near;
 
 	if (health_may_call(health, call, now, &wait))
 		return now;
-	if (!must_wait_at_all(health, now, &wait))
+	if (!must_wait_at_all(health, now, NULL))
 		return take_place(&health->next_of_kind[kind_of(call)], wait.until);
-	ends_at = whole_state(health, now, &wait) == HEALTH_PAUSED ? 0 : wait.until;
 	/* The first in line is the probe, and the others come when it is through; but not who has failed just now. */
-	if (ends_at > now && ends_at != health->first_at && !is_failed) {
-		health->first_at = ends_at;
-		return ends_at;
+	is_probe_near = health->is_probed || wait.has_no_end;
+	if (!is_probe_near && !is_failed && wait.until != health->first_at) {
+		health->first_at = wait.until;
+		return wait.until;
 	}
-	return take_place(&health->next_at, (wait.until > now ? wait.until : now) + grace(health));
+	return take_place(&health->next_at, wait.until + grace(health));
 }
 
 /* --- what calls tell --- */
