@@ -95,7 +95,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_SHARD_OWNER] = "SELECT id FROM shard WHERE batch_id = ?2 AND provider = ?1 AND state <> 6",
 	[SQL_SHARD_FILE_OWNER] = "SELECT id FROM shard WHERE provider_file = ?2 AND provider = ?1 AND id <> ?3 "
 				 "AND state NOT IN " SHARD_ENDED_STATES " LIMIT 1",
-	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
+	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state IN (1, 2) AND state = 2 AND batch_created_at >= ?2 "
 			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
 				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) AND provider = ?1",
@@ -122,10 +122,11 @@ static const char *const statements[SQL_COUNT] = {
 			     "WHERE job = ?1 AND (due_at > ?2 OR queue > 0 OR state = 6 OR "
 			     "(due_at = 0 AND state NOT IN " SHARD_ENDED_STATES "))",
 
-	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at BETWEEN 1 AND ?1 UNION ALL "
-			     "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 AND queue = 0 "
+	/* An index that leaves rows out is used only where its own condition stands in the statement, word for word. */
+	[SQL_DUE]          = "SELECT id, 0, due_at AS at FROM job WHERE due_at > 0 AND due_at <= ?1 UNION ALL "
+			     "SELECT job, id, due_at AS at FROM shard WHERE due_at > 0 AND due_at <= ?1 AND queue = 0 "
 			     "AND state NOT IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
-	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 AND queue = 0 "
+	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at > 0 AND due_at <= ?1 AND queue = 0 "
 			      "AND state IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
 	[SQL_HOLD_JOB]    = "UPDATE job SET due_at = 0, why = ?2 WHERE id = ?1",
 	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2 WHERE id = ?1",
