@@ -23,7 +23,7 @@ void provider_describe(struct json_object *provider, struct buffer *words)
 	if (!why || strncmp(why, state, strlen(state)) != 0)
 		buffer_add_format(words, "%s%s", state, why ? ": " : "");
 	if (why)
-		output_escape(words, why, strlen(why), output_is_utf8());
+		buffer_add_text(words, why);
 	if (until)
 		buffer_add_format(words, " until %s", words_time(until, time));
 	if (since)

@@ -375,35 +375,37 @@ static void a_doubt_outlives_a_pause(void)
 
 /* --- a thousand that wait --- */
 
+#define MANY_JOBS 10
 #define MANY 1000
 
-static struct world *begin_many(int64_t *ret_job, char **ret_input)
+static struct world *begin_many(int64_t *ret_jobs, char **ret_input)
 {
 	static const struct sim_config long_runs = { .run_ms = 2 * HOUR_MS };
 	struct world *world = world_new(&long_runs, 1);
 
 	world->provider.max_requests = 1;
-	world->provider.poll_first = world->provider.poll_longest = 5 * MINUTE_MS;
-	*ret_input = world_requests(MANY, "");
-	*ret_job = world_submit(world, *ret_input);
+	world->provider.poll_first = world->provider.poll_longest = 15 * MINUTE_MS;
+	*ret_input = world_requests(MANY / MANY_JOBS, "");
+	for (size_t i = 0; i < MANY_JOBS; i++)
+		ret_jobs[i] = world_submit(world, *ret_input);
 	while (world_ledger(world).batches < MANY)
 		run_for(world, SECOND_MS);
 	run_for(world, 5 * MINUTE_MS);
 	return world;
 }
 
-static void end_many(const char *row, struct world *world, int64_t job, const char *input)
+static void end_many(const char *row, struct world *world, const int64_t *jobs, const char *input)
 {
-	finish_all(row, world, &job, 1, input);
-	CHECK_ROW(row, world_ledger(world).batches == MANY && world_ledger(world).most_answers == 1);
+	finish_all(row, world, jobs, MANY_JOBS, input);
+	CHECK_ROW(row, world_ledger(world).batches == MANY && world_ledger(world).most_answers == MANY_JOBS);
 	world_free(world);
 }
 
 static void a_thousand_do_not_wake_in_one_turn(void)
 {
 	auto_free char *input = NULL;
-	int64_t job;
-	struct world *world = begin_many(&job, &input);
+	int64_t jobs[MANY_JOBS];
+	struct world *world = begin_many(jobs, &input);
 	struct calls calls;
 
 	pause_it(world, NULL);
@@ -414,20 +416,20 @@ static void a_thousand_do_not_wake_in_one_turn(void)
 	CU_ASSERT(calls.count >= MANY && calls.count < 3 * MANY);
 	CU_ASSERT(calls.most_a_ms <= 4);
 	CU_ASSERT(calls.most_under_way <= 10);
-	end_many("paused", world, job, input);
+	end_many("paused", world, jobs, input);
 }
 
 /* The probe goes first, alone; the rest comes when it has been answered, one after the other. */
 static void a_thousand_let_the_probe_go_first(void)
 {
 	auto_free char *input = NULL;
-	int64_t job;
-	struct world *world = begin_many(&job, &input);
+	int64_t jobs[MANY_JOBS];
+	struct world *world = begin_many(jobs, &input);
 	struct calls calls;
 
 	world->network.refused = "";
 	world->network.refused_count = -1;
-	run_for(world, 20 * MINUTE_MS);
+	run_for(world, 40 * MINUTE_MS);
 	CU_ASSERT_EQUAL(state_of(world), HEALTH_ILL);
 	world->network.refused = NULL;
 	world->network.latency_ms = 500;
@@ -438,7 +440,7 @@ static void a_thousand_let_the_probe_go_first(void)
 	run_for(world, MINUTE_MS);
 	CU_ASSERT(calls.count >= MANY);
 	CU_ASSERT(calls.most_a_ms <= 4);
-	end_many("ill", world, job, input);
+	end_many("ill", world, jobs, input);
 }
 
 /* --- rates and transfers --- */
