@@ -4,6 +4,7 @@
 #ifndef BATCHD_CLIENT_COMMANDS_H
 #define BATCHD_CLIENT_COMMANDS_H
 
+struct buffer;
 struct connection;
 struct json_object;
 struct options;
@@ -45,6 +46,12 @@ int command_resolve(struct session *session);
 /* commands_service.c */
 int command_status(struct session *session);
 int command_ping(struct session *session);
+
+/* commands_provider.c: verbs of operators */
+int command_pause(struct session *session);
+int command_resume(struct session *session);
+/* Appends how a provider does, as batchd tells it. */
+void provider_describe(struct json_object *provider, struct buffer *words);
 
 /* commands_backup.c: verbs of operators */
 int command_backup(struct session *session);

@@ -23,12 +23,11 @@ static void add_count(struct buffer *buffer, const char *name, int64_t count)
 
 static void show_provider(struct json_object *provider)
 {
-	const char *why = json_text(provider, "why", NULL);
-	bool is_paused = json_is_true(provider, "is_paused");
+	auto_buffer words = {0};
 
-	output_field("provider", "%s, %s%s%s, %" PRId64 " batches in flight",
-		     json_text(provider, "name", "-"), is_paused ? "PAUSED" : "ok", why ? ": " : "",
-		     why ? why : "", json_number(provider, "shards_in_flight", 0));
+	provider_describe(provider, &words);
+	output_field("provider", "%s, %s, %" PRId64 " batches in flight", json_text(provider, "name", "-"),
+		     buffer_text(&words), json_number(provider, "shards_in_flight", 0));
 }
 
 static void show_daemon(struct json_object *daemon)

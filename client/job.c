@@ -154,6 +154,14 @@ int service_get(struct connection *connection, const char *path, int64_t deadlin
 	return call_object(connection, &call, ret_object, ret_failure);
 }
 
+int service_post(struct connection *connection, const char *path, struct json_object **ret_object,
+		 struct failure *ret_failure)
+{
+	struct connection_call call = {.method = "POST", .path = path};
+
+	return call_object(connection, &call, ret_object, ret_failure);
+}
+
 int job_get(struct connection *connection, int64_t job, int64_t deadline_ms,
 	    struct json_object **ret_batch, struct failure *ret_failure)
 {

@@ -37,6 +37,10 @@ int failure_tell(const struct failure *failure, int64_t job);
 int service_get(struct connection *connection, const char *path, int64_t deadline_ms,
 		struct json_object **ret_object, struct failure *ret_failure);
 
+/* POST with an empty body; the same. */
+int service_post(struct connection *connection, const char *path, struct json_object **ret_object,
+		 struct failure *ret_failure);
+
 /* The batch object of a job; the same. */
 int job_get(struct connection *connection, int64_t job, int64_t deadline_ms,
 	    struct json_object **ret_batch, struct failure *ret_failure);

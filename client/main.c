@@ -155,6 +155,11 @@ static const struct option_row resolve_options[] = {
 	{ 0 },
 };
 
+static const struct option_row pause_options[] = {
+	{ 0, "reason", "TEXT", OPTION_TEXT, AT(reason), "why, for all who ask" },
+	{ 0 },
+};
+
 static const struct option_row backup_options[] = {
 	{ 'f', "force", NULL, OPTION_FLAG, AT(overwrites), "overwrite FILE" },
 	{ 0, "partial", NULL, OPTION_FLAG, AT(is_partial), "go on without files that are missing" },
@@ -202,6 +207,10 @@ static const struct command commands[] = {
 	  "say whether the provider has a batch for an uncertain shard" },
 	{ "status",   command_status,   status_options,  0, MANY, "[ID ...]",
 	  "tell how batchd does, or with --check how jobs do" },
+	{ "pause",    command_pause,    pause_options,   1, 1,    "PROVIDER",
+	  "send nothing more to a provider; for operators" },
+	{ "resume",   command_resume,   no_options,      1, 1,    "PROVIDER",
+	  "go on with a provider at once, whatever it waits for; for operators" },
 	{ "backup",   command_backup,   backup_options,  1, 1,    "FILE",
 	  "save the state of batchd as a tar archive; for operators" },
 	{ "verify",   command_verify,   no_options,      0, 0,    "",

@@ -56,6 +56,7 @@ struct options {
 	bool accepts_lost;
 	const char *batch; /* of resolve: the provider's id */
 	bool is_none;
+	const char *reason; /* of pause */
 	int64_t shard; /* 0: the only one */
 	int64_t timeout_ms; /* -1: none */
 	int64_t patience_ms;

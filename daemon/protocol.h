@@ -48,6 +48,10 @@
  *				A file whose time is over is hidden at once; its bytes go when it is the input of no job that goes on. The
  *				jobs that ended with it can then be neither retried (409 nothing_to_retry) nor combined anew (410)
  *	GET    /v1/daemon				the service: see below
+ *	POST   /v1/daemon/pause?provider=NAME[&reason=TEXT]	operators: nothing more is sent to the provider, nor asked of it, until it is resumed; a restart
+ *				changes nothing about it. TEXT: at most PROTOCOL_MAX_REASON bytes, no control characters. A second pause takes the place of the first
+ *	POST   /v1/daemon/resume?provider=NAME	operators: ends that, and at once whatever else batchd waits for at the provider of its own accord: a refused account, calls that
+ *				failed, a 429. Where there is nothing to end it is no error. Both answer with { "object": "batchd.provider", "name", ... } as below
  *	GET    /v1/daemon/backup[?partial=1]		operators: the state folder as it is at this moment, as a tar archive to be unpacked into an
  *				empty one; one at a time (429). 409 "incomplete": a file that the store names is missing; partial=1 goes on without
  *	GET    /v1/daemon/verify			operators: looks through the state folder; application/x-ndjson, see below; one at a time (429)
@@ -86,7 +90,9 @@
  *	shard.uploaded shard.created shard.adopted shard.ended shard.fetched shard.collected shard.dropped shard.cancelled shard.uncertain shard.doubt shard.retry shard.note
  *
  * GET /v1/daemon: { "object": "batchd.daemon", "version", "pid", "started_at", "accepting": true|false, "why": null or why not, "state_folder", "jobs": {"accepted": N, ...all states},
- *	"providers": [ {"name", "base_url", "is_paused": bool, "why": null or text, "shards_in_flight": N, "batch_discount": "50%",
+ *	"providers": [ {"name", "base_url", "state": "ok"|"limited"|"ill"|"refused"|"paused", "is_paused": true where it is one of the last two,
+ *		"why": one phrase or null, "until": unix seconds or null (not known, or any moment now), "since": unix seconds or null, "by": uid of the person who paused it or null,
+ *		"calls": N, "failures": N (of the last hour), "shards_in_flight": N, "batch_discount": "50%",
  *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token"}} ],	of one batch; the first provider is the default
  *	"routes": [ {"model": "gpt-4o*","providers": ["openai","azure-eu"]} ],	the first that fits a model counts, as below
  *	"currency": "USD", "models": [ {"name": "gpt-4o*","input_price": "2.5","output_price": "10"} ],	for a million tokens; "0": not known; "*" stands for
@@ -111,6 +117,8 @@
 #define PROTOCOL_BATCHES "/v1/batches"
 #define PROTOCOL_FILES "/v1/files"
 #define PROTOCOL_DAEMON "/v1/daemon"
+#define PROTOCOL_PAUSE "/v1/daemon/pause"
+#define PROTOCOL_RESUME "/v1/daemon/resume"
 #define PROTOCOL_BACKUP "/v1/daemon/backup"
 #define PROTOCOL_VERIFY "/v1/daemon/verify"
 #define PROTOCOL_HEALTH "/healthz"
@@ -131,6 +139,7 @@
 #define PROTOCOL_MAX_METADATA_KEY 64
 #define PROTOCOL_MAX_METADATA_VALUE 512
 #define PROTOCOL_MAX_FILE_NAME 255 /* bytes */
+#define PROTOCOL_MAX_REASON 200	   /* bytes: why a provider is paused */
 #define PROTOCOL_MAX_LABELS 16	   /* pairs; keys and values of so many characters */
 #define PROTOCOL_MAX_LABEL 63
 #define PROTOCOL_MAX_ATTEMPTS 100

@@ -26,14 +26,6 @@ struct saving {
 	bool is_streaming;
 };
 
-static bool refuse_others(struct visit *visit)
-{
-	if (visit->is_operator)
-		return false;
-	visit_error(visit, 403, "not_permitted", NULL, "Only operators may do this.");
-	return true;
-}
-
 static void free_saving(void *own)
 {
 	struct saving *saving = own;
@@ -119,7 +111,7 @@ void daemon_backup(struct visit *visit)
 	struct saving *saving;
 	int r;
 
-	if (refuse_others(visit))
+	if (visit_refuse_others(visit))
 		return;
 	if (door->saving) {
 		exchange_add_header(visit->exchange, "Retry-After", "60");
@@ -180,7 +172,7 @@ void daemon_verify(struct visit *visit)
 	struct error err = { 0 };
 	struct looking *looking;
 
-	if (refuse_others(visit))
+	if (visit_refuse_others(visit))
 		return;
 	if (door->looking) {
 		exchange_add_header(visit->exchange, "Retry-After", "60");

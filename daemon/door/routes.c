@@ -45,6 +45,8 @@ static const struct route routes[] = {
 	{ "DELETE", "/v1/files/*",           NULL, BODY_NONE, false, NULL, NULL, NULL, files_delete },
 	{ "GET",    "/v1/files/*/content",   NULL, BODY_NONE, false, NULL, NULL, NULL, files_content },
 	{ "GET",    "/v1/daemon",            NULL, BODY_NONE, false, NULL, NULL, NULL, service_daemon },
+	{ "POST",   "/v1/daemon/pause",      NULL, BODY_NONE, false, NULL, NULL, NULL, daemon_pause },
+	{ "POST",   "/v1/daemon/resume",     NULL, BODY_NONE, false, NULL, NULL, NULL, daemon_resume },
 	{ "GET",    "/v1/daemon/backup",     NULL, BODY_NONE, false, NULL, NULL, NULL, daemon_backup },
 	{ "GET",    "/v1/daemon/verify",     NULL, BODY_NONE, false, NULL, NULL, NULL, daemon_verify },
 	{ "GET",    "/healthz",              NULL, BODY_NONE, true,  NULL, NULL, NULL, service_health },

@@ -89,14 +89,12 @@ static struct json_object *provider_object(const struct visit *visit, struct pro
 {
 	const struct door_parts *parts = &visit->door->parts;
 	struct json_object *object = json_object_new_object();
-	bool is_paused = provider_is_paused(provider, loop_now_ms(parts->loop));
 	int64_t in_flight = 0;
 
 	(void)store_shard_in_flight(parts->store, provider->config->name, &in_flight);
 	json_object_object_add(object, "name", json_text(provider->config->name));
 	json_object_object_add(object, "base_url", json_text(provider->config->base_url));
-	json_object_object_add(object, "is_paused", json_object_new_boolean(is_paused));
-	json_object_object_add(object, "why", is_paused ? json_text(provider->paused_why) : NULL);
+	provider_add_health(object, provider, loop_now_ms(parts->loop));
 	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
 	json_object_object_add(object, "limits", limits_object(provider));
 	json_object_object_add(object, "batch_discount", percent_object(provider->config->batch_discount));

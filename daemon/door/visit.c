@@ -140,6 +140,14 @@ void visit_page(struct visit *visit, struct json_object *data, const char *prefi
 	visit_json(visit, 200, list);
 }
 
+bool visit_refuse_others(struct visit *visit)
+{
+	if (visit->is_operator)
+		return false;
+	visit_error(visit, 403, "not_permitted", NULL, "Only operators may do this.");
+	return true;
+}
+
 int64_t visit_owner(const struct visit *visit)
 {
 	return visit->is_operator ? -1 : (int64_t)visit->uid;

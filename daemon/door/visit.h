@@ -19,6 +19,7 @@ struct children;
 struct decoder;
 struct looking;
 struct loop_timer;
+struct provider;
 struct route;
 struct saving;
 struct server_part;
@@ -89,6 +90,9 @@ void visit_json(struct visit *visit, int status, struct json_object *object);
 void visit_page(struct visit *visit, struct json_object *data, const char *prefix, int64_t first, int64_t last,
 		bool has_more);
 
+/* Whether this is for operators, and the visitor is none: then the error is replied. */
+bool visit_refuse_others(struct visit *visit);
+
 /* The owner filter for lists: the visitor's uid, or -1 for an operator. */
 int64_t visit_owner(const struct visit *visit);
 
@@ -119,6 +123,9 @@ bool visit_keep_file(struct visit *visit, struct store_file *file, struct vault_
 
 /* The documented batch object. with_shards: retrieve shows them. */
 struct json_object *batch_object(struct door *door, const struct job *job, bool with_shards);
+
+/* How a provider does: its state, why, and until when. */
+void provider_add_health(struct json_object *object, struct provider *provider, int64_t now);
 
 /* A client's JSON, strictly parsed; NULL when it is none (or null). */
 struct json_object *json_parse(const char *text, size_t size);
@@ -163,6 +170,8 @@ void events_get(struct visit *visit);
 void service_daemon(struct visit *visit);
 void service_health(struct visit *visit);
 void daemon_backup(struct visit *visit);
+void daemon_pause(struct visit *visit);
+void daemon_resume(struct visit *visit);
 void daemon_verify(struct visit *visit);
 
 /* Streams that follow wake up. */

@@ -87,6 +87,10 @@ struct config_provider {
 	int64_t batch_discount; /* 50%: of the prices in [model NAME], in parts of 10,000 */
 	int64_t max_transfers; /* 4: uploads and downloads at once */
 	int64_t move_after;    /* 10m: unable for so long, what waits for it moves on to the next provider of its list */
+	int64_t breaker;       /* 5: calls in a row that fail until the provider is left alone; 0: it never is */
+	int64_t uploads_per_minute; /* 0: no limit; so for the next two */
+	int64_t batches_per_hour;
+	int64_t lists_per_minute;
 	bool trust_list;       /* no */
 	enum config_delete delete; /* inputs */
 	int64_t delete_results_after; /* 1d: how long they are left there, with delete = all */

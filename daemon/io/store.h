@@ -464,6 +464,24 @@ void store_list_note_failure(struct store *store, const char *provider, int64_t 
 bool store_list_was_seen(struct store *store, const char *provider);
 void store_list_note_seen(struct store *store, const char *provider, int64_t now);
 
+/* A person's pause of a provider. */
+struct store_pause {
+	int64_t since; /* Unix milliseconds; 0: it is over */
+	int64_t by;    /* uid */
+	char *why;     /* the person's reason; NULL: none was given */
+};
+void store_pause_release(struct store_pause *pause);
+#define auto_store_pause __attribute__((cleanup(store_pause_release))) struct store_pause
+
+void store_pause_set(struct store *store, const char *provider, const struct store_pause *pause);
+/* -ENOENT: nobody paused it. */
+int store_pause_get(struct store *store, const char *provider, struct store_pause *ret_pause);
+/* Makes the steps of a provider that wait due: the first at now, each next one spacing_ms later, none later than it was. */
+void store_provider_poke(struct store *store, const char *provider, int64_t now, int64_t spacing_ms);
+/* Batches created at a provider after since: how many in each minute, and when the last of those. */
+int store_created_since(struct store *store, const char *provider, int64_t since,
+			void (*visit)(int64_t at, int64_t count, void *context), void *context);
+
 /* --- a restored copy --- */
 /*
  * Before anything runs: if this store was copied from a running one (the copy says when, in meta copied_at), what the original did

@@ -122,7 +122,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_SHARD_OWNER] = "SELECT id FROM shard WHERE batch_id = ?2 AND provider = ?1 AND state <> 6",
 	[SQL_SHARD_FILE_OWNER] = "SELECT id FROM shard WHERE provider_file = ?2 AND provider = ?1 AND id <> ?3 "
 				 "AND state NOT IN " SHARD_ENDED_STATES " LIMIT 1",
-	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
+	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state IN (1, 2) AND state = 2 AND batch_created_at >= ?2 "
 			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT (SELECT count(*) FROM shard WHERE state = 2 AND provider = ?1) + (SELECT count(*) "
 				"FROM shard WHERE state IN (1, 2) AND state = 1 AND intended_at > 0 AND provider = ?1)",
@@ -284,6 +284,19 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_LIST_SEEN]         = "SELECT list_seen_at FROM provider WHERE name = ?1",
 	[SQL_LIST_NOTE_SEEN]    = "INSERT INTO provider (name, list_failed_at, list_seen_at) VALUES (?1, 0, ?2) "
 				  "ON CONFLICT (name) DO UPDATE SET list_seen_at = excluded.list_seen_at",
+
+	[SQL_PAUSE_SET]     = "INSERT INTO provider (name, list_failed_at, list_seen_at, paused_at, paused_by, paused_why) "
+			      "VALUES (?1, 0, 0, ?2, ?3, ?4) ON CONFLICT (name) DO UPDATE SET "
+			      "(paused_at, paused_by, paused_why) = (excluded.paused_at, excluded.paused_by, excluded.paused_why)",
+	[SQL_PAUSE_GET]     = "SELECT paused_at, paused_by, paused_why FROM provider WHERE name = ?1 AND paused_at > 0",
+	[SQL_PROVIDER_POKE] = "UPDATE shard SET due_at = min(due_at, ?2 + place * ?3) FROM "
+			      "(SELECT id AS waiting, row_number() OVER (ORDER BY due_at, id) - 1 AS place FROM shard "
+			      "WHERE due_at > 0 AND due_at > ?2 AND queue = 0 AND provider = ?1) WHERE id = waiting",
+	/* By minutes, out of the history, which is in the order of time: there is no index of shards by that. */
+	[SQL_CREATED_SINCE] = "SELECT max(at), count(*) FROM "
+			      "(SELECT job, shard, at, type FROM event ORDER BY seq DESC LIMIT ?3) AS late "
+			      "CROSS JOIN shard ON shard.job = late.job AND shard.number = late.shard "
+			      "WHERE type = 'shard.created' AND at > ?2 AND provider = ?1 GROUP BY at / ?4",
 
 	[SQL_RESTORED_SHARDS]  = "UPDATE shard SET absent_at = 0, intended_at = "
 				 "CASE WHEN intended_at BETWEEN 1 AND ?1 THEN intended_at ELSE ?1 END "

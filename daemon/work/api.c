@@ -29,11 +29,13 @@ struct api {
 	int64_t (*now)(void *context);
 	void *context;
 	struct note *note;
+	struct api_watch watch;
 };
 
 struct api_request {
 	struct api *api;
 	enum api_call call;
+	char *object; /* that it is about, or NULL */
 	struct http_call *http;
 	int redirects;
 	int64_t from;
@@ -170,8 +172,23 @@ static char *describe(const struct http_response *response, const struct api_err
 
 static void request_free(struct api_request *request)
 {
+	free(request->object);
 	free(request->etag);
 	free(request);
+}
+
+static void tell_watch(const struct api_request *request, const struct api_answer *answer)
+{
+	const struct api_watch *watch = &request->api->watch;
+	const struct api_report report = {
+		.call = request->call,
+		.object = request->object,
+		.is_elsewhere = request->redirects > 0,
+		.answer = answer,
+	};
+
+	if (watch->on_told)
+		watch->on_told(&report, watch->context);
 }
 
 static void finish(struct api_request *request, const struct http_response *response)
@@ -201,6 +218,7 @@ static void finish(struct api_request *request, const struct http_response *resp
 		answer.verdict = API_AGAIN;
 	answer.code = refusal.code;
 	answer.words = words;
+	tell_watch(request, &answer);
 	request->on_done(&answer, request->context);
 	api_error_release(&refusal);
 	request_free(request);
@@ -285,6 +303,8 @@ static struct api_request *request_new(struct api *api, enum api_call call, api_
 	request->on_done = on_done;
 	request->context = context;
 	request->doer = note_current(api->note);
+	if (api->watch.on_begun)
+		api->watch.on_begun(call, api->watch.context);
 	return request;
 }
 
@@ -311,6 +331,12 @@ static char *url_of(const struct api *api, const char *path)
 	if (!query)
 		return xasprintf("%s%s", api->config->base_url, path);
 	return xasprintf("%s%s%c%s", api->config->base_url, path, strchr(path, '?') ? '&' : '?', query);
+}
+
+static struct api_request *about(struct api_request *request, const char *object)
+{
+	request->object = xstrdup(object);
+	return request;
 }
 
 /* A call on one object, or on a list: method, path and nothing else. */
@@ -425,6 +451,11 @@ void api_set_note(struct api *api, struct note *note)
 	api->note = note;
 }
 
+void api_set_watch(struct api *api, const struct api_watch *watch)
+{
+	api->watch = *watch;
+}
+
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,
 			       api_on_done *on_done, void *context)
 {
@@ -477,7 +508,7 @@ struct api_request *api_retrieve(struct api *api, const char *batch_id, api_on_d
 {
 	auto_free char *id = http_escape(batch_id);
 
-	return start_simple(api, API_RETRIEVE, "GET", xasprintf("/batches/%s", id), on_done, context);
+	return about(start_simple(api, API_RETRIEVE, "GET", xasprintf("/batches/%s", id), on_done, context), batch_id);
 }
 
 /* Takes the parameters, which begin with "?"; where a list takes none, only a page that promised more is followed by one with them. */
@@ -500,8 +531,8 @@ struct api_request *api_cancel(struct api *api, const char *batch_id, api_on_don
 {
 	auto_free char *id = http_escape(batch_id);
 
-	return start_simple(api, API_CANCEL, "POST", xasprintf("/batches/%s/cancel", id), on_done,
-			    context);
+	return about(start_simple(api, API_CANCEL, "POST", xasprintf("/batches/%s/cancel", id), on_done, context),
+		     batch_id);
 }
 
 struct api_request *api_list_files(struct api *api, const char *after, api_on_done *on_done, void *context)
@@ -515,7 +546,7 @@ struct api_request *api_delete(struct api *api, const char *file_id, api_on_done
 {
 	auto_free char *id = http_escape(file_id);
 
-	return start_simple(api, API_DELETE, "DELETE", xasprintf("/files/%s", id), on_done, context);
+	return about(start_simple(api, API_DELETE, "DELETE", xasprintf("/files/%s", id), on_done, context), file_id);
 }
 
 struct api_request *api_content(struct api *api, const char *file_id, int64_t from, const char *etag,
@@ -528,6 +559,7 @@ struct api_request *api_content(struct api *api, const char *file_id, int64_t fr
 						  context);
 	struct http_request what;
 
+	request->object = xstrdup(file_id);
 	request->from = from;
 	request->etag = xstrdup(etag);
 	what = prepare_content(request, api, url);

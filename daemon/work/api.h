@@ -62,6 +62,21 @@ typedef int api_on_data(const struct http_response *head, const char *bytes, siz
 /* A call under way. */
 struct api_request;
 
+/* How a call ended, whoever made it. */
+struct api_report {
+	enum api_call call;
+	const char *object; /* the id of the batch or file that it was about; NULL: none */
+	bool is_elsewhere;  /* another server gave the answer, to which the provider had sent us */
+	const struct api_answer *answer;
+};
+
+/* Hears of every call of an api: when it leaves, and, unless it was aborted, how it ended, before whoever made it does. */
+struct api_watch {
+	void (*on_begun)(enum api_call call, void *context);
+	void (*on_told)(const struct api_report *report, void *context);
+	void *context;
+};
+
 /* config must outlive it; key is copied (NULL: none is sent). now tells the wall clock in milliseconds. */
 struct api *api_new(struct http *http, const struct config_provider *config, const char *key,
 		    int64_t (*now)(void *context), void *context);
@@ -74,6 +89,8 @@ void api_free(struct api *api);
  * NULL: no longer.
  */
 void api_set_note(struct api *api, struct note *note);
+/* Copied. Before the first call. */
+void api_set_watch(struct api *api, const struct api_watch *watch);
 
 /* POST /files, name ends in .jsonl; source lives until the end. */
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,

@@ -175,6 +175,15 @@ static bool go(struct move *move)
 	return r || move->parts.count;
 }
 
+static const char *reason_of(const struct task *task)
+{
+	struct provider_wait wait;
+
+	if (!task->provider)
+		return "it is not in the configuration any more";
+	return provider_may_call(task->provider, API_UPLOAD, task_now(task), &wait) ? "it cannot be used" : wait.why;
+}
+
 void move_on(struct task *task)
 {
 	struct providers *providers = task->pipeline->providers;
@@ -186,9 +195,7 @@ void move_on(struct task *task)
 		auto_move move = {
 			.task = task,
 			.next = next,
-			.words = !task->provider		? "it is not in the configuration any more" :
-				 task->provider->paused_why ? task->provider->paused_why :
-							      "it cannot be used",
+			.words = reason_of(task),
 		};
 
 		if (go(&move))

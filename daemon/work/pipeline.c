@@ -17,6 +17,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/deaths.h"
+#include "daemon/work/gate.h"
 #include "daemon/work/move.h"
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
@@ -70,9 +71,6 @@ static const char *const shard_events[SHARD_STATE_COUNT] = {
 	[SHARD_CANCELLED] = "shard.cancelled",
 };
 /* clang-format on */
-
-/* Shards whose answers are being collected: each has its rows in memory, and many at once are not faster. */
-#define MAX_COLLECTS 4
 
 /* News of an event: one line in the log, and word to whoever follows the job, after the commit. */
 struct news {
@@ -285,6 +283,7 @@ struct pipeline *pipeline_new(struct loop *loop, struct store *store, struct vau
 	pipeline->waker = loop_timer_new(loop, on_wake, pipeline);
 	pipeline->note = note_open(vault_folder(vault), &left);
 	providers_set_note(providers, pipeline->note);
+	providers_recall(providers, store);
 	deaths_count(pipeline, &left);
 	return pipeline;
 }
@@ -362,45 +361,6 @@ static bool task_load(struct task *task, const struct store_due *due)
 	return task->step->run != NULL;
 }
 
-/* Local work needs none, nor does the end of what never reached the provider. */
-static bool needs_provider(const struct task *task)
-{
-	const struct shard *shard = &task->shard;
-
-	if (!shard->id || shard->state == SHARD_FETCHED)
-		return false;
-	if (shard->state == SHARD_UNCERTAIN)
-		return shard->word == SHARD_WORD_BATCH;
-	return task->job.state == JOB_RUNNING || shard->intended_at ||
-	       !(shard->state == SHARD_CUT || shard->state == SHARD_UPLOADED);
-}
-
-static bool is_collect(const struct task *task)
-{
-	return task->shard.id && task->shard.state == SHARD_FETCHED;
-}
-
-static size_t count_collects(const struct task *task)
-{
-	size_t count = 0;
-
-	for (; task; task = task->next)
-		count += is_collect(task);
-	return count;
-}
-
-/* Whether the provider lets this step begin now, and we have the room for it. */
-static bool may_begin(const struct task *task)
-{
-	const struct provider *provider = task->provider;
-
-	if (is_collect(task) && count_collects(task->pipeline->tasks) >= MAX_COLLECTS)
-		return false;
-	if (!provider || !needs_provider(task))
-		return true;
-	return !task->step->is_transfer || provider->transfers < provider->config->max_transfers;
-}
-
 static void enlist(struct task *task)
 {
 	struct pipeline *pipeline = task->pipeline;
@@ -411,24 +371,23 @@ static void enlist(struct task *task)
 	*link = task;
 	pipeline->active++;
 	task->retry_after_ms = -1;
-	if (task->step->is_transfer && task->provider)
-		task->provider->transfers++;
 }
 
 static void begin(struct task *task)
 {
 	struct pipeline *pipeline = task->pipeline;
+	const char *why;
 
 	enlist(task);
-	if (needs_provider(task) && !task->provider) {
+	if (gate_needs_provider(task) && !task->provider) {
 		task_finish(task, TASK_TRY_AGAIN, "its provider is not in the configuration any more");
 		return;
 	}
-	if (needs_provider(task) && provider_is_paused(task->provider, task_now(task))) {
-		task->wait_ms = task->provider->paused_until - task_now(task);
-		task_finish(task, TASK_NOT_YET, task->provider->paused_why);
+	if (gate_must_wait(task, &why)) {
+		task_finish(task, TASK_NOT_YET, why);
 		return;
 	}
+	gate_enter(task);
 	log_debug("step begins", log_number("JOB", task->job.id),
 		  log_number("SHARD", task->shard.number), log_text("STEP", task->step->name));
 	task_enter(task);
@@ -457,7 +416,7 @@ bool pipeline_run(struct pipeline *pipeline, const struct store_due *due)
 		task_abandon(task);
 		return true;
 	}
-	if (!may_begin(task)) {
+	if (!gate_has_room(task)) {
 		task_abandon(task);
 		return false;
 	}

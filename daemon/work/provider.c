@@ -6,13 +6,13 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/log.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
+#include "daemon/io/store.h"
 #include "daemon/model/dialect.h"
 #include "daemon/model/load.h"
 #include "daemon/work/api.h"
-
-#define TRY_MS (60 * 1000)
 
 struct providers {
 	const struct config *config;
@@ -32,16 +32,125 @@ static void forget_key(char **key)
 	free(*key);
 }
 
+/* --- what its answers tell --- */
+
+static void log_illness(struct provider *provider, const struct api_report *report, int64_t now)
+{
+	struct provider_wait wait = { .until = now };
+	int64_t since;
+
+	(void)health_state(&provider->health, now, &wait, &since);
+	log_warning("the provider is out of reach, its calls wait", log_text("PROVIDER", provider->config->name),
+		    log_number("HTTP_STATUS", report->answer->status),
+		    log_number("COUNT", provider->health.breaker.failures), log_number("IN_MS", wait.until - now));
+}
+
+/* The journal and other users see code and status; the owner's history has the words. */
+static void log_refusal(struct provider *provider, const struct api_report *report)
+{
+	log_error("the provider refuses us, it is paused", log_text("PROVIDER", provider->config->name),
+		  log_number("HTTP_STATUS", report->answer->status), log_text("CODE", report->answer->code),
+		  log_text("REQUEST_ID", report->answer->request_id));
+}
+
+static void log_limit(struct provider *provider, const struct api_report *report, int64_t now)
+{
+	struct provider_wait wait = { .until = now };
+
+	(void)health_may_call(&provider->health, report->call, now, &wait);
+	log_notice("the provider limits its calls, those of one kind wait", log_text("PROVIDER", provider->config->name),
+		   log_text("CALL", health_call_name(report->call)), log_number("IN_MS", wait.until - now));
+}
+
+static void on_told(const struct api_report *report, void *context)
+{
+	struct provider *provider = context;
+	int64_t now = loop_now_ms(provider->loop);
+	unsigned news = health_told(&provider->health, report, now, loop_random(provider->loop));
+
+	if (news & HEALTH_NEWS_WELL)
+		log_notice("the provider answers again", log_text("PROVIDER", provider->config->name));
+	if (news & HEALTH_NEWS_ACCEPTED)
+		log_notice("the provider does not refuse us any more", log_text("PROVIDER", provider->config->name));
+	if (news & HEALTH_NEWS_ILL)
+		log_illness(provider, report, now);
+	if (news & HEALTH_NEWS_REFUSED)
+		log_refusal(provider, report);
+	if (news & HEALTH_NEWS_LIMITED)
+		log_limit(provider, report, now);
+}
+
+static void on_begun(enum api_call call, void *context)
+{
+	struct provider *provider = context;
+
+	health_begun(&provider->health, call, loop_now_ms(provider->loop));
+}
+
+/* --- what the store knows --- */
+
+static void note_created(int64_t at, int64_t count, void *context)
+{
+	struct provider *provider = context;
+
+	rate_add(&provider->health.creates, at, count, loop_now_ms(provider->loop));
+}
+
+static void recall_pause(struct provider *provider)
+{
+	auto_store_pause pause = { 0 };
+
+	if (store_pause_get(provider->store, provider->config->name, &pause) == 0)
+		health_pause(&provider->health, pause.since, pause.by, pause.why);
+}
+
+static void on_paused(int result, void *context)
+{
+	struct provider *provider = context;
+
+	if (result) {
+		/* The disk knows better. */
+		health_resume(&provider->health);
+		recall_pause(provider);
+		return;
+	}
+	log_notice("the provider was paused by a person", log_text("PROVIDER", provider->config->name),
+		   log_number("USER", provider->changed_by), log_text("WHY", provider->health.pause.why));
+}
+
+static void on_resumed(int result, void *context)
+{
+	struct provider *provider = context;
+
+	if (result)
+		recall_pause(provider);
+	else
+		log_notice("the provider was resumed by a person", log_text("PROVIDER", provider->config->name),
+			   log_number("USER", provider->changed_by));
+}
+
+static enum health_state state_of(struct provider *provider, int64_t now)
+{
+	struct provider_wait wait;
+	int64_t since;
+
+	return health_state(&provider->health, now, &wait, &since);
+}
+
 static int provider_init(struct provider *provider, struct loop *loop, struct http *http,
 			 const struct config_provider *config, struct error *err)
 {
+	const struct api_watch watch = { .on_begun = on_begun, .on_told = on_told, .context = provider };
 	__attribute__((cleanup(forget_key))) char *key = NULL;
 	int r = config_read_key(config, &key, err);
 
 	if (r)
 		return r;
 	provider->config = config;
+	provider->loop = loop;
+	health_init(&provider->health, config);
 	provider->api = api_new(http, config, key, now_of, loop);
+	api_set_watch(provider->api, &watch);
 	return 0;
 }
 
@@ -71,7 +180,7 @@ void providers_free(struct providers *providers)
 		return;
 	for (size_t i = 0; i < providers->count; i++) {
 		api_free(providers->list[i].api);
-		free(providers->list[i].paused_why);
+		health_release(&providers->list[i].health);
 	}
 	free(providers->list);
 	free(providers);
@@ -101,33 +210,88 @@ struct provider *providers_at(struct providers *providers, size_t index)
 	return index < providers->count ? &providers->list[index] : NULL;
 }
 
-void provider_pause(struct provider *provider, int64_t until, const char *why)
+void providers_recall(struct providers *providers, struct store *store)
 {
-	free(provider->paused_why);
-	provider->paused_why = xstrdup(why);
-	provider->paused_until = until;
+	for (size_t i = 0; i < providers->count; i++) {
+		struct provider *provider = &providers->list[i];
+		int64_t since = loop_now_ms(provider->loop) - RATE_HOUR_MS;
+
+		provider->store = store;
+		recall_pause(provider);
+		if (provider->config->batches_per_hour)
+			(void)store_created_since(store, provider->config->name, since, note_created, provider);
+	}
+}
+
+bool provider_may_call(struct provider *provider, enum api_call call, int64_t now, struct provider_wait *ret_wait)
+{
+	return health_may_call(&provider->health, call, now, ret_wait);
+}
+
+bool provider_is_free(struct provider *provider, enum api_call call, int64_t now)
+{
+	return state_of(provider, now) <= HEALTH_LIMITED && health_may_call(&provider->health, call, now, NULL);
+}
+
+bool provider_enter(struct provider *provider, enum api_call call, int64_t now)
+{
+	return health_enter(&provider->health, call, now);
+}
+
+void provider_leave(struct provider *provider, bool is_probe)
+{
+	health_leave(&provider->health, is_probe);
+}
+
+int64_t provider_line_up(struct provider *provider, enum api_call call, bool is_failed, int64_t now)
+{
+	return health_line_up(&provider->health, call, is_failed, now);
 }
 
 bool provider_is_paused(struct provider *provider, int64_t now)
 {
-	if (provider->paused_until && provider->paused_until <= now) {
-		provider->paused_until = 0;
-		free(take(provider->paused_why));
-	}
-	/* No pause is longer: the clock was set back. */
-	if (provider->paused_until > now + PROVIDER_PAUSE_MS)
-		provider->paused_until = now + PROVIDER_PAUSE_MS;
-	return provider->paused_until != 0;
+	return state_of(provider, now) >= HEALTH_REFUSED;
+}
+
+bool provider_is_ill(struct provider *provider, int64_t now)
+{
+	return state_of(provider, now) == HEALTH_ILL;
+}
+
+void provider_pause(struct provider *provider, int64_t by, const char *reason)
+{
+	int64_t now = loop_now_ms(provider->loop);
+	const struct store_pause pause = { .since = now, .by = by, .why = (char *)(uintptr_t)reason };
+
+	health_pause(&provider->health, now, by, reason);
+	provider->changed_by = by;
+	store_pause_set(provider->store, provider->config->name, &pause);
+	store_after_commit(provider->store, on_paused, provider);
+}
+
+bool provider_resume(struct provider *provider, int64_t by)
+{
+	const struct store_pause over = { 0 };
+	int64_t now = loop_now_ms(provider->loop);
+
+	if (state_of(provider, now) == HEALTH_OK)
+		return false;
+	health_resume(&provider->health);
+	provider->changed_by = by;
+	store_pause_set(provider->store, provider->config->name, &over);
+	store_provider_poke(provider->store, provider->config->name, now, HEALTH_SPACING_MS);
+	store_after_commit(provider->store, on_resumed, provider);
+	return true;
 }
 
 bool provider_is_unable(struct provider *provider, int64_t now, int64_t *ret_since)
 {
-	if (!provider_is_paused(provider, now))
+	struct provider_wait wait;
+	int64_t since = 0;
+
+	if (health_state(&provider->health, now, &wait, &since) < HEALTH_ILL)
 		return false;
-	if (!provider->unable_since || provider->unable_since > now || now > provider->unable_until + TRY_MS)
-		provider->unable_since = now;
-	provider->unable_until = provider->paused_until;
-	*ret_since = provider->unable_since;
+	*ret_since = since && since < now ? since : now;
 	return true;
 }
 

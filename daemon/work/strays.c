@@ -120,12 +120,14 @@ static bool begin(struct lane *lane, bool is_named)
 static void run_lane(struct lane *lane)
 {
 	struct loop *loop = lane->loop;
+	int64_t now = loop_now_ms(loop);
 
-	if (lane_is_busy(lane) || loop_monotonic_us(loop) < lane->rests_until_us ||
-	    provider_is_paused(lane->provider, loop_now_ms(loop)))
+	if (lane_is_busy(lane) || loop_monotonic_us(loop) < lane->rests_until_us)
 		return;
 	/* What is deleted meanwhile would be missed as the place to go on from. */
-	if (!orphans_are_read(lane) && !begin(lane, false) && !begin(lane, true))
+	if (orphans_are_read(lane) || (provider_is_free(lane->provider, API_DELETE, now) && begin(lane, false)))
+		return;
+	if (provider_is_free(lane->provider, API_FILES, now) && !begin(lane, true))
 		orphans_read(lane);
 }
 

@@ -346,7 +346,7 @@ static void go_on(struct sweep *sweep, int64_t now)
 	if (sweep->is_last)
 		end(sweep);
 	else if (loop_monotonic_us(sweep->sweeps->loop) >= sweep->next_page_us &&
-		 !provider_is_paused(sweep->provider, now))
+		 provider_is_free(sweep->provider, API_LIST, now))
 		ask(sweep);
 }
 
@@ -356,7 +356,7 @@ static void run(struct sweep *sweep, int64_t now)
 	bool is_any_due, may_begin;
 
 	/* What is put off meanwhile could not be asked for either. */
-	if (!sweep->is_reading && provider_is_paused(sweep->provider, now))
+	if (!sweep->is_reading && !provider_is_free(sweep->provider, API_LIST, now))
 		return;
 	if (!sweep->is_reading && !may_sweep(sweep)) {
 		if (sweep->is_on)

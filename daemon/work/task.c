@@ -16,6 +16,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api.h"
 #include "daemon/work/budget.h"
+#include "daemon/work/gate.h"
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 
@@ -29,8 +30,7 @@ static void task_unlink(struct task *task)
 		link = &(*link)->next;
 	*link = task->next;
 	task->pipeline->active--;
-	if (task->step->is_transfer && task->provider)
-		task->provider->transfers--;
+	gate_leave(task);
 }
 
 static void task_drop_work(struct task *task)
@@ -139,17 +139,15 @@ static void postpone(struct task *task, int64_t wait_ms, const char *words)
 	}
 }
 
-/* The server may ask for a longer wait than ours, not for a shorter one; a pause has its own. */
-static int64_t retry_wait(const struct task *task, int64_t tries)
+/* The server may ask for a longer wait than ours, not for a shorter one. */
+static int64_t retry_wait(struct task *task, int64_t tries)
 {
 	const struct config_provider *config = task->provider ? task->provider->config : NULL;
 	int64_t wait_ms = backoff_retry_ms(config ? config->retry_first : 5000,
 					   config ? config->retry_longest : 900000, (uint32_t)tries,
 					   loop_random(task->pipeline->loop));
 
-	if (task->provider && provider_is_paused(task->provider, task_now(task)))
-		return task->provider->paused_until - task_now(task);
-	return wait_ms > task->retry_after_ms ? wait_ms : task->retry_after_ms;
+	return gate_retry_wait(task, wait_ms > task->retry_after_ms ? wait_ms : task->retry_after_ms);
 }
 
 /* What goes on for days must not fill the history: the same words are told ever more rarely. */
@@ -252,28 +250,12 @@ void task_fail(struct task *task, int code, const char *words)
 	task_end(task);
 }
 
-/* The journal and other users see code and status; the owner's history has the words. */
-static void pause_provider(struct task *task, const struct api_answer *answer)
-{
-	const char *code = answer->code;
-	auto_free char *why = xasprintf("paused: HTTP %d%s%s", answer->status, code ? " " : "", code ? code : "");
-
-	provider_pause(task->provider, task_now(task) + PROVIDER_PAUSE_MS, why);
-	log_error("the provider refuses us, it is paused", log_text("PROVIDER", task->provider->config->name),
-		  log_number("HTTP_STATUS", answer->status), log_text("CODE", code),
-		  log_text("REQUEST_ID", answer->request_id));
-}
-
 void task_finish_answer(struct task *task, const struct api_answer *answer)
 {
 	task->retry_after_ms = answer->retry_after_ms;
 	switch (answer->verdict) {
 	case API_OK:
 		task_finish(task, TASK_DONE, NULL);
-		break;
-	case API_PAUSE:
-		pause_provider(task, answer);
-		task_finish(task, TASK_TRY_AGAIN, answer->words);
 		break;
 	case API_REFUSED:
 	case API_TOO_LARGE:
@@ -284,6 +266,7 @@ void task_finish_answer(struct task *task, const struct api_answer *answer)
 	case API_FULL:
 	case API_DOUBT:
 	case API_GONE:
+	case API_PAUSE:
 		task_finish(task, TASK_TRY_AGAIN, answer->words);
 		break;
 	}

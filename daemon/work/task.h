@@ -54,6 +54,7 @@ struct task {
 	char *refusal_code; /* of TASK_HOPELESS: the provider's error code, or ours; owned; NULL: none */
 	bool is_cancel_news; /* the job was cancelled while the step ran: the next look is at once */
 	bool is_begun; /* its step was run */
+	bool is_transfer, is_upload, is_probe; /* what it takes of its provider's places: work/gate */
 	bool is_ending; /* waits for the commit */
 	bool is_intending; /* so does its intent to create, or to upload; it must not be freed meanwhile */
 };
@@ -128,7 +129,7 @@ void task_fail(struct task *task, int code, const char *words);
 void task_give_up(struct task *task, const char *words);
 /* Whether the step is one that ends the daemon, of a job that shall end: then the task ends, now or later, without it. */
 bool task_skip_deadly(struct task *task);
-/* Ends a task for an answer that is not API_OK, as its verdict says; a pause pauses the provider. */
+/* Ends a task for an answer that is not API_OK, as its verdict says. */
 void task_finish_answer(struct task *task, const struct api_answer *answer);
 
 /* Adds an event to the history of the task's job, and a line to the log. words go to the history alone. */

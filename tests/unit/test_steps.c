@@ -465,7 +465,7 @@ static void a_refused_account_pauses_the_provider(void)
 			shard = world_shard(world, job, 1);
 			check_story(&story, world, job, input);
 			CHECK_ROW(script, shard.attempt == 1);
-			CHECK_ROW(script, world_now(world) - began >= 3 * PROVIDER_PAUSE_MS);
+			CHECK_ROW(script, world_now(world) - began >= 7 * HEALTH_REFUSED_MS);
 			world_free(world);
 		}
 }

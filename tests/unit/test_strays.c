@@ -342,7 +342,7 @@ static void the_owner_is_told_and_the_provider_is_not_paused(void)
 
 	while (!is_over(world, &job)) {
 		world_turn(world);
-		pauses += providers_at(world->providers, 0)->paused_until != 0;
+		pauses += provider_is_paused(providers_at(world->providers, 0), world_now(world));
 	}
 	CU_ASSERT_EQUAL(pauses, 0);
 	check_survey("403", world, 0);
@@ -426,16 +426,14 @@ static void run_for(struct world *world, int64_t ms)
 
 static void a_paused_provider_is_left_alone(void)
 {
-	int64_t job, until;
+	int64_t job;
 	struct world *world = begin(LOST, &job);
 
 	CU_ASSERT_EQUAL(world_finish(world, job), JOB_COMPLETED);
-	until = world_now(world) + 2 * HOUR_MS;
-	while (world_now(world) < until) {
-		provider_pause(providers_at(world->providers, 0), world_now(world) + PROVIDER_PAUSE_MS, "paused");
-		world_turn(world);
-	}
+	provider_pause(providers_at(world->providers, 0), 0, NULL);
+	run_for(world, 2 * HOUR_MS);
 	CU_ASSERT_EQUAL(calls(world), 0);
+	(void)provider_resume(providers_at(world->providers, 0), 0);
 	finish("paused", world, job);
 	check_survey("paused", world, 0);
 	CU_ASSERT_EQUAL(calls(world), 2);
