@@ -28,7 +28,7 @@
  *				object, also when it is so already; 409 when it has ended, or is being cancelled
  *	POST   /v1/batches/{id}/set?priority=N&max_tokens=N&max_cost=AMOUNT	no body; any of them; the same answers
  *	POST   /v1/batches/{id}/retry			no body; Idempotency-Key as for POST /v1/batches. Of a job that has ended: a new job of its requests without a success
- *				over the same input (lines that were skipped as wrong are none); the answer is the new job's batch object. Of one that has not ended and that is
+ *				over the same input (lines that were skipped as wrong are none), with the same priority (not above 50, but for operators) and budgets; the answer is the new job's batch object. Of one that has not ended and that is
  *				held: what is damaged, or ended the daemon again and again, is tried once more; requests whose answers cannot be had:
  *				?lost=resend (the default; pays for them again) or ?lost=accept (goes on without them). The answer is its own batch object. Where there is neither: 409 "nothing_to_retry"
  *	POST   /v1/batches/{id}/resolve?batch=ID|none=1[&shard=N]	no body; Idempotency-Key as for POST /v1/batches. A person's word about a shard that is "uncertain":

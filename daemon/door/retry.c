@@ -129,7 +129,7 @@ static void begin_again(struct visit *visit, const struct job *old, const uint8_
 		.is_wrapped = old->is_wrapped,
 		.has_line_ids = old->has_line_ids,
 		.max_attempts = old->max_attempts,
-		.priority = old->priority,
+		.priority = visit->is_operator || old->priority < JOB_PRIORITY ? old->priority : JOB_PRIORITY,
 		.budget_tokens = old->budget_tokens,
 		.budget_cost = old->budget_cost,
 		.retry_of = old->id,

@@ -167,7 +167,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > ?1 AND queue = 1 "
-			 "UNION ALL SELECT min(deadline_at) AS at FROM job WHERE deadline_at > 0 AND deadline_at > ?1 "
+			 "UNION ALL SELECT min(deadline_at) AS at FROM job INDEXED BY job_deadline WHERE deadline_at > 0 AND deadline_at > ?1 "
 			 "AND state IN (0, 1, 2))",
 
 	[SQL_POLLS_COUNT]   = "SELECT count(*) FROM shard WHERE state = 2 AND provider = ?1",
@@ -206,9 +206,10 @@ static const char *const statements[SQL_COUNT] = {
 
 	[SQL_JOB_WAKE_AFTER]  = "UPDATE job SET due_at = ?2 WHERE after_job = ?1 AND after_job > 0 "
 				"AND state = 1 AND due_at > ?2",
-	[SQL_DEADLINE_DUE]    = "SELECT id FROM job WHERE deadline_at BETWEEN 1 AND ?1 AND deadline_at > 0 "
+	/* Left alone SQLite goes through all jobs that have not ended. */
+	[SQL_DEADLINE_DUE]    = "SELECT id FROM job INDEXED BY job_deadline WHERE deadline_at BETWEEN 1 AND ?1 AND deadline_at > 0 "
 				"AND state IN (0, 1, 2) AND finalizing_at = 0 ORDER BY deadline_at LIMIT ?2",
-	[SQL_DEADLINES_SHIFT] = "UPDATE job SET deadline_at = max(1, deadline_at + ?1) "
+	[SQL_DEADLINES_SHIFT] = "UPDATE job INDEXED BY job_deadline SET deadline_at = max(1, deadline_at + ?1) "
 				"WHERE deadline_at > 0 AND state IN (0, 1, 2)",
 	[SQL_OUTSTANDING]     = "SELECT jobs, requests, bytes FROM outstanding WHERE uid = ?1",
 	[SQL_JOB_SPEND]       = "UPDATE job SET spent_tokens = " ADDED("spent_tokens", "?2") ", "

@@ -8,7 +8,7 @@
  *
  * A deadline ends a job as a cancel does: what was paid for is kept, requests without an answer end as expired. Whichever of the two comes
  * first, the other changes nothing any more: a job whose deadline passed ends EXPIRED, though it is cancelled then, and one that was
- * cancelled ends CANCELLED. A job whose shards have all ended is beyond both.
+ * cancelled ends CANCELLED. A job whose shards have all ended is beyond its deadline: its results are being written.
  */
 #ifndef BATCHD_WORK_ORDER_H
 #define BATCHD_WORK_ORDER_H

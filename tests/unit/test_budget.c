@@ -192,7 +192,6 @@ static void a_budget_of_a_job_is_kept_until_a_person_raises_it(void)
 		struct order_change change = { .priority = -1, .budget_tokens = -1, .budget_cost = -1 };
 		auto_job now = { 0 };
 		auto_free char *why = NULL;
-		auto_shard shard = { 0 };
 		int64_t job, until = -1;
 
 		begin();
