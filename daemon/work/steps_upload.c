@@ -149,7 +149,20 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 	task_finish(task, TASK_DONE, words);
 }
 
-/* That a file may come to be there is on disk: now the call may leave, unless a stop came in between. */
+/* It must not leave any more, and nothing of it did. */
+static void put_off(struct task *task)
+{
+	const struct upload *upload = task->work;
+
+	/* This turn is over, and what is written now needs another one. */
+	pipeline_wake(task->pipeline, 0);
+	if (upload->is_first)
+		strays_drop_upload(task);
+	task->wait_ms = 0;
+	task_finish(task, TASK_NOT_YET, NULL);
+}
+
+/* That a file may come to be there is on disk: now the call may leave, unless a hold or a stop came in between. */
 static void on_noted(int result, void *context)
 {
 	struct task *task = context;
@@ -161,6 +174,10 @@ static void on_noted(int result, void *context)
 		pipeline_wake(task->pipeline, TASK_SPOILED_WAIT_MS);
 	if (result || task->pipeline->is_stopping) {
 		task_free(task);
+		return;
+	}
+	if (order_is_on_hold(task)) {
+		put_off(task);
 		return;
 	}
 	task_enter(task);

@@ -174,11 +174,18 @@ static void note_waiting(const struct shard *shard, void *context)
 	*(int *)context += is_unsent && (shard->queue != SHARD_PARKED || shard->admitted_at || shard->budgeted_at);
 }
 
+enum moment {
+	BETWEEN_TURNS,
+	BEFORE_A_DEATH,
+	WITHIN_A_TURN, /* before what was written in it is on disk */
+	MOMENTS,
+};
+
 /* Nothing more of it is sent, for hours; then it goes on. false: it was through before. */
-static bool hold_once(const char *script, int64_t turn, bool has_death)
+static bool hold_once(const char *script, int64_t turn, enum moment moment)
 {
 	const char *row = script ? script : "no quirk";
-	int64_t job, sent;
+	int64_t job, sent, left;
 	bool is_there;
 	int astray = 0;
 	auto_job now = { 0 };
@@ -189,17 +196,21 @@ static bool hold_once(const char *script, int64_t turn, bool has_death)
 		world_script(world, script);
 	while (world->turns < turn && !is_over(job))
 		world_turn(world);
+	if (moment == WITHIN_A_TURN && !is_over(job))
+		loop_run_once(world->loop, 1);
 	is_there = !is_over(job);
 	if (is_there) {
+		left = calls_that_send() + (int64_t)http_count(world->http);
 		hold(job, 0);
 		hold(job, 0);
-		if (has_death) {
+		if (moment == BEFORE_A_DEATH) {
 			world_kill(world);
 			world_start(world);
 		}
 		/* What had left goes on, and so does the look for it. */
 		pass(HOUR_MS);
 		sent = calls_that_send();
+		CHECK_ROW(row, sent <= left);
 		pass(4 * HOUR_MS);
 		CHECK_ROW(row, calls_that_send() == sent);
 		(void)store_shard_list(world->store, job, 0, 100, note_waiting, &astray);
@@ -232,10 +243,10 @@ static void nothing_more_of_a_job_on_hold_is_sent(void)
 	/* clang-format on */
 
 	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++)
-		for (int has_death = 0; has_death < 2; has_death++) {
+		for (enum moment moment = BETWEEN_TURNS; moment < MOMENTS; moment++) {
 			int64_t turn = 0;
 
-			while (turn < MOST_TURNS && hold_once(scripts[i], turn, has_death))
+			while (turn < MOST_TURNS && hold_once(scripts[i], turn, moment))
 				turn++;
 			CHECK_ROW(scripts[i] ? scripts[i] : "no quirk", turn > 15 && turn < MOST_TURNS);
 		}
