@@ -38,6 +38,21 @@ peak()
 	awk '/VmHWM/ { printf "  memory, VmHWM: %.1f MiB\n", $2 / 1024 }' "/proc/$batchd_pid/status"
 }
 
+# sweeps: how many have ended.
+sweeps()
+{
+	grep -c 'batches were swept' "$folder/batchd.log"
+}
+
+# await_sweeps COUNT: until so many more have ended.
+await_sweeps()
+{
+	wanted=$(($(sweeps) + $1))
+	while [ "$(sweeps)" -lt "$wanted" ]; do
+		sleep 0.2
+	done
+}
+
 in_flight()
 {
 	start_sim --validate-ms 0 --run-ms 86400000 --expire-ms 172800000
@@ -52,16 +67,16 @@ in_flight()
 		sim_get "/sim/wait?call=create&count=$((round * batches / rounds))&timeout_ms=600000" >"$folder/out"
 	done
 	echo "$batches batches under way among $((batches + others)) in the list (made in $(($(date +%s) - begin)) s):"
-	# The first sweep that sees all of them explores.
-	sleep 70
-	swept=$(grep -c 'batches were swept' "$folder/batchd.log")
-	lists=$(calls list) retrieves=$(calls retrieve) used=$(ticks)
-	sleep "$seconds"
-	used=$(($(ticks) - used)) lists=$(($(calls list) - lists)) retrieves=$(($(calls retrieve) - retrieves))
-	swept=$(($(grep -c 'batches were swept' "$folder/batchd.log") - swept))
+	# The first sweep that sees all of them explores. From the end of one sweep to that of another.
+	await_sweeps 2
+	swept=$(sweeps) lists=$(calls list) retrieves=$(calls retrieve) used=$(ticks) begin=$(date +%s)
+	while [ $(($(date +%s) - begin)) -lt "$seconds" ]; do
+		await_sweeps 1
+	done
+	lists=$(($(calls list) - lists)) retrieves=$(($(calls retrieve) - retrieves)) used=$(($(ticks) - used))
+	swept=$(($(sweeps) - swept)) seconds=$(($(date +%s) - begin))
 	awk -v swept="$swept" -v lists="$lists" -v retrieves="$retrieves" -v batches="$batches" -v used="$used" \
 		-v pages=$(((batches + others + 99) / 100)) -v seconds="$seconds" 'BEGIN {
-		if (!swept) swept = 1
 		least = pages < batches ? pages : batches
 		printf "  sweeps in %d s: %d; calls a sweep: %.1f lists and %.1f retrieves\n", seconds, swept, lists / swept, retrieves / swept
 		printf "  the whole list is %d calls, one retrieve each %d: %.2f times the cheaper\n", pages, batches, (lists + retrieves) / swept / least
