@@ -20,6 +20,9 @@
 /* Nobody waits for these. */
 #define CALLS_ASIDE (API_FILES | API_DELETE)
 
+#define IN_HEALTH(member) offsetof(struct health, member)
+#define IN_CONFIG(member) offsetof(struct config_provider, member)
+
 /* clang-format off */
 static const char *const call_names[HEALTH_KINDS] = {
 	"upload", "create", "retrieve", "list", "cancel", "content", "delete", "content", "files",
@@ -40,9 +43,9 @@ static const struct quota {
 	size_t limit; /* member of struct config_provider */
 	const char *words;
 } quotas[] = {
-	{ API_UPLOAD, offsetof(struct health, uploads), offsetof(struct config_provider, uploads_per_minute), "uploads a minute" },
-	{ API_CREATE, offsetof(struct health, creates), offsetof(struct config_provider, batches_per_hour),   "batches an hour" },
-	{ API_LIST,   offsetof(struct health, lists),   offsetof(struct config_provider, lists_per_minute),   "lists a minute" },
+	{ API_UPLOAD, IN_HEALTH(uploads), IN_CONFIG(uploads_per_minute), "uploads a minute" },
+	{ API_CREATE, IN_HEALTH(creates), IN_CONFIG(batches_per_hour),   "batches an hour" },
+	{ API_LIST,   IN_HEALTH(lists),   IN_CONFIG(lists_per_minute),   "lists a minute" },
 };
 /* clang-format on */
 

@@ -21,6 +21,8 @@
 #include "daemon/work/provider.h"
 
 #define EXIT_IO 74
+/* After so many a step's failures are no news. */
+#define MANY_TRIES 16
 
 static void task_unlink(struct task *task)
 {
@@ -150,10 +152,15 @@ static int64_t retry_wait(struct task *task, int64_t tries)
 	return gate_retry_wait(task, wait_ms > task->retry_after_ms ? wait_ms : task->retry_after_ms);
 }
 
-/* What goes on for days must not fill the history: the same words are told ever more rarely. */
+/*
+ * What goes on for days must not fill the history: the same words are told ever more rarely, and in the end, where a wait for the
+ * provider comes between two tries, even others.
+ */
 static bool is_retry_news(const char *why, int64_t tries, const char *words)
 {
-	return !why || !words || strcmp(why, words) != 0 || (tries & (tries - 1)) == 0;
+	bool is_other = !why || !words || strcmp(why, words) != 0;
+
+	return (is_other && tries < MANY_TRIES) || (tries & (tries - 1)) == 0;
 }
 
 static void finish_try_again(struct task *task, const char *words)
