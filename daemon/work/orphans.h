@@ -1,8 +1,8 @@
 /*
- * Inside of the strays: inputs of shards that have ended which a provider still has, and which are no strays: of a store that was restored from
- * a copy, of deletions that failed for too long, of times when the configuration wanted none. Now and then (sweep_files) the provider's
- * list of files is read, a page at a time; what has a name of ours, of a marker that this very store drew, for a shard that needs
- * it no more, becomes a stray.
+ * Inside of the strays: inputs of shards that have ended which a provider still has, and which are no strays: of a store that was
+ * restored from a copy, of deletions that failed for too long, of times when the configuration wanted none. Now and then
+ * (sweep_files) the provider's list of files is read, a page at a time; what has a name of ours, of a marker that this very store
+ * drew, for a shard that needs it no more, becomes a stray.
  *
  * Names of ours with another marker are another batchd's, which may use the same account: they are never touched.
  */

@@ -53,6 +53,7 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a]\nmax_bytes = 99999999999999999999\n",
 	  ":2: [provider a] max_bytes: \"99999999999999999999\" is out of range (1 to 10GB)" },
 	{ "[provider a]\nstuck_action = forget\n", ":2: [provider a] stuck_action: \"forget\" is neither tell nor resend" },
+	{ "[provider a]\ndelete = everything\n", ":2: [provider a] delete: \"everything\" is none of never, strays, inputs, all" },
 	{ "[provider a]\ntrust_list = maybe\n", ":2: [provider a] trust_list: \"maybe\" is neither yes nor no" },
 	{ "[provider a]\nbase_url =\n", ":2: [provider a] base_url: no value" },
 	{ "[provider a]\nbase_url = ftp://h\n", ":2: [provider a] base_url: no URL that begins with https://HOST or http://HOST" },
@@ -220,7 +221,7 @@ static void reads_every_key(void)
 		"2h\n"
 		"settle = 0s\nretry_first = 1s\nretry_longest = 1d\nconnect_timeout = 2s\n"
 		"call_timeout = 3s\nstall_timeout = 4s\nmax_requests = 5\nmax_bytes = 6KB\n"
-		"max_attempts = 7\nmax_transfers = 8\ntrust_list = yes\nmax_inputs = 9\nmax_tokens = 10\n"
+		"max_attempts = 7\nmax_transfers = 8\ntrust_list = yes\ndelete = all\ndelete_results_after = 0s\nsweep_files = 2d\nmax_inputs = 9\nmax_tokens = 10\n"
 		"bytes_per_token = 3\nprobe_lost = 2m\nresend_lost = 0.25 %\nbatch_discount = 12.5%\n"
 		"[model a*]\ninput_price = 2.5\noutput_price=0.000001\n[provider "
 		"z]\nbase_url=http://z";
@@ -256,6 +257,7 @@ static void reads_every_key(void)
 	CU_ASSERT(a->connect_timeout == 2000 && a->call_timeout == 3000);
 	CU_ASSERT(a->stall_timeout == 4000 && a->max_requests == 5 && a->max_bytes == 6000);
 	CU_ASSERT(a->max_attempts == 7 && a->max_transfers == 8 && a->trust_list);
+	CU_ASSERT(a->delete == CONFIG_DELETE_ALL && !a->delete_results_after && a->sweep_files == 2 * 86400000);
 	CU_ASSERT(a->max_inputs == 9 && a->max_tokens == 10 && a->bytes_per_token == 3);
 	CU_ASSERT(a->probe_lost == 120000 && a->resend_lost == 25 && a->batch_discount == 1250);
 	CU_ASSERT_STRING_EQUAL(config->currency, "EUR");
@@ -280,6 +282,7 @@ static void presets_what_the_header_promises(void)
 	CU_ASSERT(config->max_connections_per_user == 250 && config->min_free == 256000000);
 	CU_ASSERT(!provider->api_key_file && !provider->organization && !provider->project);
 	CU_ASSERT(!provider->ca_file && !provider->proxy && !provider->trust_list);
+	CU_ASSERT(provider->delete == CONFIG_DELETE_INPUTS && provider->delete_results_after == 86400000);
 	CU_ASSERT(provider->poll_first == 5000 && provider->poll_longest == 60000);
 	CU_ASSERT(provider->settle == 600000 && provider->retry_first == 5000);
 	CU_ASSERT(provider->retry_longest == 900000 && provider->connect_timeout == 10000);

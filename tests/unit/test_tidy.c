@@ -1,6 +1,7 @@
 /*
- * The files of shards that have ended, whatever the provider does and whenever we die: deleted as far as the section says so, and never before
- * what allows it is on disk. At each DELETE the database is asked by a connection of its own, which sees what was committed alone.
+ * The files of shards that have ended, whatever the provider does and whenever we die: deleted as far as the section says so, and
+ * never before what allows it is on disk. At each DELETE the database is asked by a connection of its own, which sees what was
+ * committed alone.
  */
 #include <errno.h>
 #include <inttypes.h>
