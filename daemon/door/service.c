@@ -30,7 +30,7 @@ static struct json_object *limits_object(const struct provider *provider)
 	struct json_object *object = json_object_new_object();
 	struct load_limits limits;
 
-	provider_limits(provider, &limits);
+	provider_limits(provider, NULL, &limits);
 	json_object_object_add(object, "max_requests", json_object_new_int64(limits.max_requests));
 	json_object_object_add(object, "max_bytes", json_object_new_int64(limits.max_bytes));
 	json_object_object_add(object, "max_inputs", json_object_new_int64(limits.max_inputs));

@@ -41,6 +41,7 @@ struct config_key {
 
 #define DAEMON(member)   CONFIG_DAEMON, #member, offsetof(struct config, member)
 #define PROVIDER(member) CONFIG_PROVIDER, #member, offsetof(struct config_provider, member)
+#define LIMITS(member)   CONFIG_LIMITS, #member, offsetof(struct config_limits, member)
 #define MODEL(member)    CONFIG_MODEL, #member, offsetof(struct config_model, member)
 #define KIB              INT64_C(1024)
 #define SECOND           INT64_C(1000)
@@ -291,12 +292,21 @@ static const struct config_key keys[] = {
 	{ PROVIDER(max_inputs),		set_amount,	"50000",	&count,	1,	INT64_C(1000000000) },
 	{ PROVIDER(max_tokens),		set_amount,	"0",		&count,	0,	INT64_C(1000000000000) },
 	{ PROVIDER(bytes_per_token),	set_amount,	"4",		&count,	1,	1000 },
+	{ PROVIDER(max_batches),	set_amount,	"0",		&count,	0,	INT64_C(1000000000) },
+	{ PROVIDER(max_enqueued_tokens), set_amount,	"0",		&count,	0,	INT64_C(1000000000000000) },
+	{ PROVIDER(max_enqueued_requests), set_amount,	"0",		&count,	0,	INT64_C(1000000000000) },
 	{ PROVIDER(max_attempts),	set_amount,	"3",		&count,	1,	100 },
 	{ PROVIDER(probe_lost),		set_amount,	"1h",		&duration, 0,	7 * DAY },
 	{ PROVIDER(resend_lost),	set_percent,	"1%",				NULL, 0, 10000 },
 	{ PROVIDER(batch_discount),	set_percent,	"50%",				NULL, 0, 10000 },
 	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
 	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
+	{ LIMITS(max_batches),		set_amount,	NULL,		&count,	1,	INT64_C(1000000000) },
+	{ LIMITS(max_enqueued_tokens),	set_amount,	NULL,		&count,	1,	INT64_C(1000000000000000) },
+	{ LIMITS(max_enqueued_requests), set_amount,	NULL,		&count,	1,	INT64_C(1000000000000) },
+	{ LIMITS(max_requests),		set_amount,	NULL,		&count,	1,	50000 },
+	{ LIMITS(max_bytes),		set_amount,	NULL,		&size,	1,	INT64_C(10000000000) },
+	{ LIMITS(bytes_per_token),	set_amount,	NULL,		&count,	1,	1000 },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };
@@ -309,6 +319,7 @@ const char *config_section_name(enum config_section section)
 		[CONFIG_NONE]     = "",
 		[CONFIG_DAEMON]   = "daemon",
 		[CONFIG_PROVIDER] = "provider",
+		[CONFIG_LIMITS]   = "provider-model",
 		[CONFIG_MODEL]    = "model",
 	};
 	/* clang-format on */

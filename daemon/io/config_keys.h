@@ -15,9 +15,9 @@ struct error;
 #define CONFIG_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define CONFIG_NAME_LETTERS CONFIG_LETTERS "0123456789._-"
 
-enum config_section { CONFIG_NONE, CONFIG_DAEMON, CONFIG_PROVIDER, CONFIG_MODEL };
+enum config_section { CONFIG_NONE, CONFIG_DAEMON, CONFIG_PROVIDER, CONFIG_LIMITS, CONFIG_MODEL };
 
-/* "daemon", "provider", "model". */
+/* "daemon", "provider", "provider-model", "model". */
 const char *config_section_name(enum config_section section);
 
 /* How many keys there are, in all sections. */

@@ -37,13 +37,16 @@
 
 /* Whether a row of the shards, as a trigger sees it, is under way at its provider, or about to be. */
 #define IN_FLIGHT(row) "(" row ".admitted_at > 0 AND " row ".state IN (0, 1, 2, 6))"
+/* Whether its create is still to come. One in doubt, whose fate is being looked up, is as good as sent: it must not hold up the rest. */
+#define UNSENT(row) "(" row ".state IN (0, 1) AND (" row ".intended_at = 0 OR " row ".why IS NULL))"
 #define FLIGHT_TAKE                                                                                \
-	"UPDATE flight SET batches = batches - 1, unsent = unsent - (old.state IN (0, 1)),"         \
+	"UPDATE flight SET batches = batches - 1, unsent = unsent - " UNSENT("old") ","             \
 	"  requests = requests - old.requests, tokens = tokens - old.reserved_tokens"               \
-	"  WHERE " IN_FLIGHT("old") " AND provider = old.provider AND model = old.model AND uid = old.uid;"
+	"  WHERE " IN_FLIGHT("old") " AND provider = old.provider AND model = old.model AND uid = old.uid;" \
+	"DELETE FROM flight WHERE batches = 0 AND provider = old.provider AND model = old.model AND uid = old.uid;"
 #define FLIGHT_ADD                                                                                 \
 	"INSERT INTO flight (provider, model, uid, batches, unsent, requests, tokens)"              \
-	"  SELECT new.provider, new.model, new.uid, 1, new.state IN (0, 1), new.requests,"           \
+	"  SELECT new.provider, new.model, new.uid, 1, " UNSENT("new") ", new.requests,"             \
 	"  new.reserved_tokens WHERE " IN_FLIGHT("new")                                             \
 	"  ON CONFLICT (provider, model, uid) DO UPDATE SET batches = batches + 1,"                  \
 	"  unsent = unsent + excluded.unsent, requests = requests + excluded.requests,"              \
@@ -116,7 +119,7 @@ static const char *const statements[SQL_COUNT] = {
 			     "WHERE id = ?1 AND state = 6",
 	[SQL_SHARD_KIN]    = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 7 "
 			     "AND batch_id IS NULL AND (intended_at > 0 OR absent_at < 0) ORDER BY number DESC LIMIT ?2",
-	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
+	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL AND queue = 0 "
 			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY due_at > 0, number LIMIT 1",
 	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2, queue = 0 "
 			     "WHERE job = ?1 AND (due_at > ?2 OR queue > 0 OR state = 6 OR "
@@ -128,20 +131,34 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at BETWEEN 1 AND ?1 AND queue = 0 "
 			      "AND state IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
 	[SQL_HOLD_JOB]    = "UPDATE job SET due_at = 0, why = ?2 WHERE id = ?1",
-	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2 WHERE id = ?1",
+	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2, "
+			    "admitted_at = iif(state IN (0, 1) AND intended_at = 0, 0, admitted_at) WHERE id = ?1",
 	[SQL_PULL_JOBS]   = "UPDATE job SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
 	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
 	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2",
 	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE state IN (0, 1) AND absent_at > 0",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
-			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0 "
-			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > ?1 AND queue = 1)",
+			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0)",
 
 	[SQL_QUEUE_NEXT]  = "SELECT model, priority, uid FROM shard WHERE queue = 1 AND provider = ?1 "
-			    "AND (model, priority, uid) > (?2, ?3, ?4) ORDER BY model, priority, uid LIMIT 1",
+			    "AND (priority, uid, model) < (?2, ?3, ?4) ORDER BY priority DESC, uid DESC, model DESC LIMIT 1",
 	[SQL_QUEUE_HEAD]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
-			    "AND priority = ?3 AND uid = ?4 AND (job, number) > (?5, ?6) AND due_at BETWEEN 1 AND ?7 "
-			    "ORDER BY job, number LIMIT 1",
+			    "AND priority = ?3 AND uid = ?4 ORDER BY job, number LIMIT 1",
+	[SQL_QUEUE_SMALL] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE id = (SELECT id FROM (SELECT id, job, number, bytes, "
+			    "requests FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 AND priority = ?3 "
+			    "AND uid = ?4 AND (job, number) > (?5, ?6) ORDER BY job, number LIMIT ?9) "
+			    "WHERE bytes <= ?7 AND requests <= ?8 ORDER BY job, number LIMIT 1)",
+	[SQL_QUEUE_LAST]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
+			    "AND priority = ?3 AND uid = ?4 AND job = ?5 ORDER BY number DESC LIMIT 1",
+	[SQL_QUEUE_EXPEL] = "UPDATE shard SET queue = 0, due_at = ?5 WHERE id = (SELECT id FROM shard WHERE queue = 1 "
+			    "AND provider = ?1 AND model = ?2 AND priority = ?3 AND uid = ?4 ORDER BY job, number LIMIT 1)",
+	[SQL_QUEUE_AHEAD] = "SELECT count(*) FROM (SELECT 1 FROM shard AS other JOIN shard AS own ON own.id = ?1 "
+			    "WHERE other.queue = 1 AND other.provider = own.provider AND other.priority = own.priority "
+			    "AND other.uid = own.uid AND other.model = own.model "
+			    "AND (other.job, other.number) < (own.job, own.number) LIMIT ?2)",
+	[SQL_QUEUE_FIRST] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND queue = 1 AND NOT EXISTS "
+			    "(SELECT 1 FROM shard WHERE job = ?1 AND queue = 0 AND state NOT IN " SHARD_ENDED_STATES ") "
+			    "ORDER BY number LIMIT 1",
 	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1",
 
 	[SQL_LEARNED_GET] = "SELECT value, words, at FROM learned WHERE provider = ?1 AND model = ?2 AND name = ?3",
@@ -359,24 +376,25 @@ static const char *const migrations[] = {
 	"UPDATE shard SET (provider, uid) = (SELECT provider, uid FROM job WHERE job.id = shard.job);"
 	/* What was on its way goes on; what waits to be sent waits in the queue. */
 	"UPDATE shard SET admitted_at = max(uploaded_at, batch_created_at, intended_at, 1), reserved_tokens = tokens "
-	"  WHERE state IN (1, 2, 6) OR (state = 0 AND intended_at > 0);"
-	"UPDATE shard SET queue = 1 WHERE state = 0 AND intended_at = 0 AND due_at > 0;"
+	"  WHERE state IN (2, 6) OR (state IN (0, 1) AND intended_at > 0);"
+	"UPDATE shard SET queue = 1 WHERE state IN (0, 1) AND intended_at = 0 AND due_at > 0"
+	"  AND job IN (SELECT id FROM job WHERE state IN (1, 2));"
 	"DROP INDEX shard_due;"
 	"CREATE INDEX shard_due ON shard (due_at) WHERE due_at > 0 AND queue = 0;"
-	"CREATE INDEX shard_queue_due ON shard (due_at) WHERE queue = 1;"
-	"CREATE INDEX shard_queue ON shard (provider, model, priority, uid, job, number) WHERE queue = 1;"
+	"CREATE INDEX shard_queue ON shard (provider, priority, uid, model, job, number) WHERE queue = 1;"
 	/* What is under way at the providers, by whom, added up from the shards by the triggers below and by nobody else. */
 	"CREATE TABLE flight ("
 	"  provider TEXT NOT NULL, model TEXT NOT NULL, uid INTEGER NOT NULL, batches INTEGER NOT NULL,"
 	"  unsent INTEGER NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL,"
 	"  PRIMARY KEY (provider, model, uid)) STRICT, WITHOUT ROWID;"
-	"INSERT INTO flight SELECT provider, model, uid, count(*), count(*) FILTER (WHERE state IN (0, 1)),"
+	"INSERT INTO flight SELECT provider, model, uid, count(*), count(*) FILTER (WHERE " UNSENT("shard") "),"
 	"  sum(requests), sum(reserved_tokens) FROM shard WHERE admitted_at > 0 AND state IN (0, 1, 2, 6)"
 	"  GROUP BY provider, model, uid;"
 	"CREATE TRIGGER flight_begins AFTER INSERT ON shard WHEN " IN_FLIGHT("new") " BEGIN " FLIGHT_ADD " END;"
 	"CREATE TRIGGER flight_moves AFTER UPDATE ON shard"
 	"  WHEN (" IN_FLIGHT("old") " OR " IN_FLIGHT("new") ") AND (old.state <> new.state"
-	"  OR (old.admitted_at > 0) <> (new.admitted_at > 0) OR old.reserved_tokens <> new.reserved_tokens)"
+	"  OR (old.admitted_at > 0) <> (new.admitted_at > 0) OR old.reserved_tokens <> new.reserved_tokens"
+	"  OR " UNSENT("old") " <> " UNSENT("new") ")"
 	"  BEGIN " FLIGHT_TAKE " " FLIGHT_ADD " END;"
 	"CREATE TRIGGER flight_ends AFTER DELETE ON shard WHEN " IN_FLIGHT("old") " BEGIN " FLIGHT_TAKE " END;"
 	/* What providers taught us: name says of what, model is '' where it is of the provider. */

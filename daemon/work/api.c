@@ -13,6 +13,7 @@
 #include "daemon/model/backoff.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/api_words.h"
+#include "daemon/work/rates.h"
 
 #define ALL_CALLS 511
 #define BOTH_LISTS (API_LIST | API_FILES)
@@ -27,6 +28,7 @@ struct api {
 	int64_t (*now)(void *context);
 	void *context;
 	struct note *note;
+	struct rates rates;
 };
 
 struct api_request {
@@ -185,6 +187,9 @@ static void finish(struct api_request *request, const struct http_response *resp
 							 request->api->now(request->api->context)),
 	};
 
+	/* Where a file was moved to, the account is not ours. */
+	if (!request->redirects)
+		rates_note(&request->api->rates, response, request->api->now(request->api->context));
 	if (response->transport == HTTP_ANSWERED && response->status >= 300)
 		api_parse_error(response->body, response->body_size, &refusal);
 	answer.verdict = api_judge(request->call, (int)response->transport, response->status,
@@ -312,6 +317,7 @@ struct api *api_new(struct http *http, const struct config_provider *config, con
 	api->config = config;
 	api->now = now;
 	api->context = context;
+	rates_init(&api->rates);
 	if (key)
 		api->headers[count++] = xasprintf("Authorization: Bearer %s", key);
 	if (config->organization)
@@ -330,6 +336,11 @@ void api_free(struct api *api)
 	for (size_t i = 0; i < ARRAY_SIZE(api->headers); i++)
 		free(api->headers[i]);
 	free(api);
+}
+
+const struct rates *api_rates(const struct api *api)
+{
+	return &api->rates;
 }
 
 void api_set_note(struct api *api, struct note *note)

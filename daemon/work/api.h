@@ -16,6 +16,7 @@ struct http;
 struct http_response;
 struct http_source;
 struct note;
+struct rates;
 
 enum api_call {
 	API_UPLOAD = 1,
@@ -70,6 +71,8 @@ void api_free(struct api *api);
  * NULL: no longer.
  */
 void api_set_note(struct api *api, struct note *note);
+/* What its newest answers said of its rates; lives as long as the api. */
+const struct rates *api_rates(const struct api *api);
 
 /* POST /files as purpose=batch, name ends in .jsonl; source lives until the end. */
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
@@ -38,8 +39,8 @@ struct cut {
 	struct vault *vault;
 	int64_t job;
 	int64_t first_number;
-	struct load_limits limits;
-	struct load_limits excess_limits; /* of shards that are not sent */
+	struct load_limits *limits; /* of each group */
+	size_t group_count;
 	struct rows_reader rows;
 	struct rows_reader skipped; /* rows that are not dealt */
 	int64_t next_skipped;
@@ -146,20 +147,30 @@ static void add_row(struct open_shard *open, uint32_t row)
 	open->rows[open->row_count++] = row;
 }
 
+/* Those of shards that are not sent are bounded in their rows alone. */
+static bool has_room(const struct load_limits *limits, enum load_excess excess, const struct load *load,
+		     const struct load *more)
+{
+	return excess ? more->requests <= limits->max_requests - load->requests : load_has_room(limits, load, more);
+}
+
 static int deal(struct cut *cut, const struct record_row *row, struct error *err)
 {
-	struct load load = load_of_request(&cut->limits, row->wire_length, row->inputs);
-	enum load_excess excess = load_excess_of(&cut->limits, &load);
-	const struct load_limits *limits = excess ? &cut->excess_limits : &cut->limits;
+	const struct load_limits *limits;
 	struct open_shard *open;
+	enum load_excess excess;
+	struct load load;
 	int r = 0;
 
-	if (row->group >= INTAKE_MAX_GROUPS || !row->wire_length)
+	if (row->group >= INTAKE_MAX_GROUPS || row->group >= cut->group_count || !row->wire_length)
 		return error_set(err, -EUCLEAN,
 				 "%s of job %" PRId64 " is damaged at record %" PRId64, ROWS_NAME,
 				 cut->job, cut->next_row);
+	limits = &cut->limits[row->group];
+	load = load_of_request(limits, row->wire_length, row->inputs);
+	excess = load_excess_of(limits, &load);
 	open = &cut->open[row->group * LOAD_EXCESS_COUNT + excess];
-	if (open->is_open && !load_has_room(limits, &cut->shards[open->index].load, &load))
+	if (open->is_open && !has_room(limits, excess, &cut->shards[open->index].load, &load))
 		r = close_shard(cut, open, err);
 	else if (open->row_count == BLOCK)
 		r = move_block(cut, open, err);
@@ -198,7 +209,7 @@ static int open_skipped(struct cut *cut, struct error *err)
 }
 
 int cut_new(struct vault *vault, int64_t job, int64_t first_number, bool has_skipped,
-	    const struct load_limits *limits, struct cut **ret_cut, struct error *err)
+	    const struct load_limits *limits, size_t group_count, struct cut **ret_cut, struct error *err)
 {
 	struct cut *cut = xcalloc(1, sizeof(*cut));
 	int r = rows_open(&cut->rows, vault, job, ROWS_NAME, RECORD_ROWS, err);
@@ -206,12 +217,10 @@ int cut_new(struct vault *vault, int64_t job, int64_t first_number, bool has_ski
 	cut->vault = vault;
 	cut->job = job;
 	cut->first_number = first_number;
-	cut->limits = *limits;
-	cut->excess_limits = (struct load_limits){
-		.max_requests = limits->max_requests,
-		.max_bytes = INT64_MAX,
-		.max_inputs = INT64_MAX,
-	};
+	cut->limits = xcalloc(group_count + 1, sizeof(*cut->limits));
+	cut->group_count = group_count;
+	if (group_count)
+		memcpy(cut->limits, limits, group_count * sizeof(*limits));
 	if (!r && has_skipped)
 		r = open_skipped(cut, err);
 	if (r) {
@@ -260,5 +269,6 @@ void cut_free(struct cut *cut)
 		free(cut->open[i].blocks);
 	}
 	free(cut->shards);
+	free(cut->limits);
 	free(cut);
 }

@@ -27,10 +27,11 @@ struct cut_shard {
 
 /*
  * Begins with all rows of job; shards are numbered from first_number. has_skipped: the rows of
- * shard SKIPPED_SHARD are not dealt, for they are lines that are wrong (work/skipped).
+ * shard SKIPPED_SHARD are not dealt, for they are lines that are wrong (work/skipped). limits: those of each group, by its number;
+ * a row of another group is damage.
  */
 int cut_new(struct vault *vault, int64_t job, int64_t first_number, bool has_skipped,
-	    const struct load_limits *limits, struct cut **ret_cut, struct error *err);
+	    const struct load_limits *limits, size_t group_count, struct cut **ret_cut, struct error *err);
 /*
  * Works on for some thousand rows. 1: there is more to do; 0: done, every shard-N.rows is kept;
  * negative errno.

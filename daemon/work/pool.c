@@ -8,6 +8,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/io/config.h"
 #include "daemon/io/store.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/split.h"
 #include "daemon/work/task.h"
@@ -57,7 +58,7 @@ int pool_join(struct pool *pool, struct task *task, const struct shard *fresh, s
 	int r;
 
 	pool->fresh = *fresh;
-	provider_limits(task->provider, &pool->limits);
+	limits_of_batch(task_store(task), task->provider, fresh->model, &pool->limits);
 	r = find_waiting(pool, task, err);
 	load = load_of(&pool->waiting);
 	if (r || !pool->waiting.id || !load_has_room(&pool->limits, &load, &more))

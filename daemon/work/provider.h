@@ -42,8 +42,8 @@ struct provider *providers_find(struct providers *providers, const char *name);
 /* The i-th, in the order of the config; NULL after the last. The first is the default. */
 struct provider *providers_at(struct providers *providers, size_t index);
 
-/* What one of its batches may hold; NULL: the official provider's limits. */
-void provider_limits(const struct provider *provider, struct load_limits *ret_limits);
+/* What one of its batches of a model may hold (NULL: of any); without a provider: the official one's limits. */
+void provider_limits(const struct provider *provider, const char *model, struct load_limits *ret_limits);
 
 /* Leaves it alone until then. why is copied. */
 void provider_pause(struct provider *provider, int64_t until, const char *why);

@@ -28,7 +28,7 @@ struct scheduler {
 	struct loop *loop;
 	struct store *store;
 	struct pipeline *pipeline;
-	struct providers *providers;
+	struct admission *admission;
 	struct loop_timer *timer;
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct store_due due[MAX_ACTIVE + LOOK_AHEAD];
@@ -42,7 +42,7 @@ static void note_due(const struct store_due *due, void *context)
 	scheduler->due[scheduler->count++] = *due;
 }
 
-static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read)
+static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read, int64_t admission_at)
 {
 	int64_t next = 0;
 
@@ -50,6 +50,11 @@ static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_r
 		next = now + UNREAD_SLEEP_MS;
 	else if (!next || next - now > MAX_SLEEP_MS)
 		next = now + MAX_SLEEP_MS;
+	/* What ran may have brought somebody into the queue, or out of the way. */
+	if (admission_is_behind(scheduler->admission) || admission_at < now)
+		next = now;
+	else if (admission_at < next)
+		next = admission_at;
 	loop_timer_set(scheduler->timer, next - now);
 }
 
@@ -86,13 +91,14 @@ static void on_time(void *context)
 {
 	struct scheduler *scheduler = context;
 	int64_t now = loop_now_ms(scheduler->loop);
+	int64_t admission_at;
 	bool is_read;
 
 	check_clock(scheduler, now);
-	admission_run(scheduler->store, scheduler->providers, now);
+	admission_at = admission_run(scheduler->admission, now);
 	is_read = run_due(scheduler, now, false);
 	is_read &= run_due(scheduler, now, true);
-	sleep_until_next(scheduler, now, is_read);
+	sleep_until_next(scheduler, now, is_read, admission_at);
 }
 
 struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct providers *providers,
@@ -102,7 +108,7 @@ struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct p
 
 	scheduler->loop = loop;
 	scheduler->store = store;
-	scheduler->providers = providers;
+	scheduler->admission = admission_new(store, providers);
 	scheduler->pipeline = pipeline;
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);
 	scheduler->offset = loop_now_ms(loop) - loop_monotonic_us(loop) / 1000;
@@ -117,6 +123,7 @@ void scheduler_free(struct scheduler *scheduler)
 	if (!scheduler)
 		return;
 	loop_timer_free(scheduler->timer);
+	admission_free(scheduler->admission);
 	free(scheduler);
 }
 

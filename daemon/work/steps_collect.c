@@ -17,6 +17,7 @@
 #include "daemon/work/digest.h"
 #include "daemon/work/needs.h"
 #include "daemon/work/pool.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/rows.h"
 #include "daemon/work/task.h"
@@ -271,6 +272,10 @@ static void on_collected(struct task *task)
 	digest_keep(collect_digest(task->work), task_store(task), task->job.id);
 	add_again(&again, task);
 	note_tally(&task->shard, result);
+	limits_note_usage(task_store(task), &task->shard, task_now(task));
+	if (task->shard.tally.ok)
+		limits_note_accepted(task_store(task), task->shard.provider, task->shard.model,
+				     task->shard.batch_created_at);
 	words = collected_words(result);
 	task_finish(task, TASK_DONE, words);
 }
@@ -303,7 +308,7 @@ void step_collect(struct task *task)
 
 	if (!plan.max_attempts)
 		plan.max_attempts = config ? config->max_attempts : DEFAULT_MAX_ATTEMPTS;
-	provider_limits(task->provider, &plan.limits);
+	provider_limits(task->provider, task->shard.model, &plan.limits);
 	r = check_download(task, 'o', &err) ?: check_download(task, 'e', &err);
 	if (!r)
 		r = collect_new(task_vault(task), &task->job, &task->shard, &plan, &collect, &err);

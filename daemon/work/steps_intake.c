@@ -15,6 +15,7 @@
 #include "daemon/work/cut.h"
 #include "daemon/work/digest.h"
 #include "daemon/work/intake.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/rows.h"
 #include "daemon/work/skipped.h"
@@ -332,7 +333,7 @@ static void add_shard(struct task *task, const struct cut_shard *cut, char *mode
 	auto_free char *refusal = NULL;
 	struct load_limits limits;
 
-	provider_limits(task->provider, &limits);
+	provider_limits(task->provider, model, &limits);
 	if (!is_sent)
 		refusal = load_excess_words(cut->excess, &limits);
 	task_add_shard(task,
@@ -398,15 +399,22 @@ static void on_cut(struct task *task)
 
 void step_cut(struct task *task)
 {
+	__attribute__((cleanup(names_release))) struct group_names names = { 0 };
+	auto_free struct load_limits *limits = NULL;
 	int64_t first = task_next_number(task);
-	struct load_limits limits;
 	struct error err = { 0 };
 	struct cut *cut = NULL;
-	int r;
+	int r = store_group_list(task_store(task), task->job.id, note_group, &names);
 
-	provider_limits(task->provider, &limits);
+	if (r) {
+		task_fail(task, r, "the job's groups cannot be read");
+		return;
+	}
+	limits = xcalloc(names.count + 1, sizeof(*limits));
+	for (size_t i = 0; i < names.count; i++)
+		limits_of_batch(task_store(task), task->provider, names.models[i], &limits[i]);
 	/* The one shard that a job may have before it is cut is that of the lines that are left out. */
-	r = cut_new(task_vault(task), task->job.id, first, first > SKIPPED_SHARD, &limits, &cut, &err);
+	r = cut_new(task_vault(task), task->job.id, first, first > SKIPPED_SHARD, limits, names.count, &cut, &err);
 	if (r) {
 		task_fail(task, r, err.text);
 		return;

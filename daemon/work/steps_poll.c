@@ -148,6 +148,8 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 	(void)api_parse_batch(answer->body, answer->size, &batch, NULL);
 	remote_tell_unknown(task, &batch);
 	shard->polls = note_progress(shard, &batch) ? 0 : shard->polls + 1;
+	if (!shard->polls)
+		remote_note_accepted(task, &batch);
 	/* They count on for a list in which its twins cannot be looked for. */
 	if (!api_status_is_terminal(batch.status) || !lookup_is_due(task, true))
 		shard->tries = 0;

@@ -112,6 +112,8 @@ void task_work(struct task *task, int (*slice)(struct task *task, struct error *
 void task_finish(struct task *task, enum task_outcome outcome, const char *words);
 /* Ends a task of a shard with another state than the step's next, and an event that says why. */
 void task_go(struct task *task, enum shard_state state, const char *words);
+/* Ends a task of a shard that the provider had no room for, in these words: it waits for its turn again, as admission sees it. */
+void task_wait_turn(struct task *task, const char *words);
 /* Ends a task whose local work failed: out of room waits, EIO ends the daemon, damage holds the job, or ends it if it was cancelled. */
 void task_fail(struct task *task, int code, const char *words);
 /*

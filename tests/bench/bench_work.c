@@ -167,7 +167,7 @@ static void cut(struct bench *bench)
 	int r;
 
 	begin(&watch, bench, "cut");
-	require(bench, cut_new(bench->vault, JOB, 1, false, &limits, &cut, &bench->err));
+	require(bench, cut_new(bench->vault, JOB, 1, false, &limits, 1, &cut, &bench->err));
 	while ((r = cut_slice(cut, &bench->err)) > 0)
 		note_slice(&watch);
 	require(bench, r);

@@ -75,10 +75,24 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a/b]\n", ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
 	{ "[provider abcdefghijklmnopqrstuvwxyz1234567]\n",
 	  ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
-	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME] and [model NAME])" },
-	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME] and [model NAME])" },
-	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME] and [model NAME])" },
-	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME] and [model NAME])" },
+	{ PROVIDER "[provider a model]\n",
+	  ":3: [provider NAME model PATTERN] takes a pattern of 1 to 128 printable characters without blanks" },
+	{ PROVIDER "[provider a model m n]\n",
+	  ":3: [provider NAME model PATTERN] takes a pattern of 1 to 128 printable characters without blanks" },
+	{ PROVIDER "[provider b model m]\n", ":3: [provider b model m]: there is no section [provider b] above it" },
+	{ "[provider a model m]\n" PROVIDER, ":1: [provider a model m]: there is no section [provider a] above it" },
+	{ PROVIDER "[provider a model m]\n[provider a model m]\n", ":4: [provider a model m] stands here twice (first at line 3)" },
+	{ PROVIDER "[provider a model m*]\nmax_batches = 0\n",
+	  ":4: [provider a model m*] max_batches: \"0\" is out of range (1 to 1000000000)" },
+	{ PROVIDER "[provider a model m]\nmax_inputs = 1\n", ":4: [provider a model m]: unknown key \"max_inputs\"" },
+	{ PROVIDER "[provider a model m]\nmax_bytes = 1KB\nmax_bytes = 2KB\n",
+	  ":5: [provider a model m] max_bytes: given twice (first at line 4)" },
+	{ PROVIDER "[provider a modell m]\n", ":3: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
+	{ "[provider a]\nmax_enqueued_tokens = -1\n", ":2: [provider a] max_enqueued_tokens: \"-1\" is no whole number" },
+	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME], [provider NAME model PATTERN] and [model NAME])" },
+	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME], [provider NAME model PATTERN] and [model NAME])" },
+	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME], [provider NAME model PATTERN] and [model NAME])" },
+	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME], [provider NAME model PATTERN] and [model NAME])" },
 	{ "[model]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model a b]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model \xc3\xa9]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
@@ -214,8 +228,39 @@ static void presets_what_the_header_promises(void)
 	CU_ASSERT(provider->max_inputs == 50000 && provider->max_tokens == 0);
 	CU_ASSERT(provider->bytes_per_token == 4 && provider->probe_lost == 3600000);
 	CU_ASSERT(provider->resend_lost == 100 && provider->batch_discount == 5000);
+	CU_ASSERT(!provider->max_batches && !provider->max_enqueued_tokens && !provider->max_enqueued_requests);
+	CU_ASSERT(provider->model_count == 0 && !config_limits_find(provider, "any"));
 	CU_ASSERT_STRING_EQUAL(config->currency, "USD");
 	CU_ASSERT(config->model_count == 0 && !config_model_find(config, "any"));
+}
+
+static void takes_the_first_limits_that_fit_a_model(void)
+{
+	static const char text[] =
+		PROVIDER "max_batches = 9\nmax_enqueued_tokens = 8\nmax_enqueued_requests = 7\n"
+			 "[provider a  model  gpt-4o-mini*]\nmax_enqueued_tokens = 2000000\nmax_batches = 3\nmax_bytes = 1MB\n"
+			 "[provider b]\nbase_url = http://b\n[provider a model *]\nmax_enqueued_requests = 5\nbytes_per_token = 2\n"
+			 "max_requests = 6\n[provider b model x]\nmax_batches = 1\n";
+	auto_with(config_free) struct config *config = NULL;
+	const struct config_provider *a, *b;
+	const struct config_limits *mini, *rest;
+	struct error err = {0};
+
+	if (load(text, strlen(text), &config, &err) != 0) {
+		CU_FAIL("the file was refused");
+		(void)fprintf(stderr, "# %s\n", err.text);
+		return;
+	}
+	a = config_provider_find(config, "a");
+	b = config_provider_find(config, "b");
+	CU_ASSERT(a->max_batches == 9 && a->max_enqueued_tokens == 8 && a->max_enqueued_requests == 7);
+	CU_ASSERT(a->model_count == 2 && b->model_count == 1);
+	mini = config_limits_find(a, "gpt-4o-mini-2026");
+	CU_ASSERT(mini && mini->max_enqueued_tokens == 2000000 && mini->max_batches == 3 && mini->max_bytes == 1000000);
+	CU_ASSERT(mini && !mini->max_enqueued_requests && !mini->max_requests && !mini->bytes_per_token);
+	rest = config_limits_find(a, "gpt-4o");
+	CU_ASSERT(rest && rest->max_enqueued_requests == 5 && rest->bytes_per_token == 2 && rest->max_requests == 6);
+	CU_ASSERT_PTR_NULL(config_limits_find(b, "gpt-4o"));
 }
 
 static void takes_the_first_prices_that_fit_a_model(void)
@@ -534,7 +579,7 @@ CHECK_MAIN("config", CHECK(makes_its_folder), CHECK(refuses_a_wrong_file_with_it
 	   CHECK(names_the_line_that_is_too_long),
 	   CHECK(lets_a_comment_be_of_any_length_and_content), CHECK(refuses_a_zero_byte_anywhere),
 	   CHECK(survives_any_bytes), CHECK(limits_the_number_of_providers),
-	   CHECK(limits_the_number_of_models), CHECK(takes_the_first_prices_that_fit_a_model),
+	   CHECK(limits_the_number_of_models), CHECK(takes_the_first_limits_that_fit_a_model), CHECK(takes_the_first_prices_that_fit_a_model),
 	   CHECK(names_the_file_that_cannot_be_read), CHECK(reads_durations_and_sizes),
 	   CHECK(reads_a_key_that_is_only_its_owners),
 	   CHECK(reads_a_credential_of_the_service_manager),

@@ -21,11 +21,21 @@ static void keep_rows(struct scene *scene, const struct record_row *rows, size_t
 	CU_ASSERT_EQUAL_FATAL(rows_writer_keep(&writer, SCENE_JOB, ROWS_NAME, NULL), 0);
 }
 
+/* The same limits for each group. */
+static const struct load_limits *each(const struct load_limits *limits)
+{
+	static struct load_limits copies[INTAKE_MAX_GROUPS];
+
+	for (size_t i = 0; i < INTAKE_MAX_GROUPS; i++)
+		copies[i] = *limits;
+	return copies;
+}
+
 /* How many slices it took; negative: an error. */
 static int64_t cut_all(struct scene *scene, const struct load_limits *limits, struct cut **ret_cut)
 {
 	int64_t slices = 1;
-	int r = cut_new(scene->vault, SCENE_JOB, 1, false, limits, ret_cut, NULL);
+	int r = cut_new(scene->vault, SCENE_JOB, 1, false, each(limits), INTAKE_MAX_GROUPS, ret_cut, NULL);
 
 	while (!r && (r = cut_slice(*ret_cut, NULL)) > 0) {
 		slices++;
@@ -244,7 +254,7 @@ static void numbers_shards_from_the_first(void)
 
 	scene_begin(&scene);
 	keep_rows(&scene, rows, 3);
-	CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 10, false, &limits, &cut, NULL), 0);
+	CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 10, false, each(&limits), INTAKE_MAX_GROUPS, &cut, NULL), 0);
 	CU_ASSERT_EQUAL(cut_slice(cut, NULL), 0);
 	CU_ASSERT_EQUAL(cut_shards(cut, &count)[1].number, 11);
 	CU_ASSERT_EQUAL(count, 2);
@@ -273,7 +283,7 @@ static void refuses_rows_that_are_missing_or_damaged(void)
 			keep_rows(&scene, rows, 2);
 		if (i == 1)
 			scene_damage(&scene, ROWS_NAME, RECORD_HEADER_SIZE + 60);
-		CU_ASSERT_EQUAL(cut_new(scene.vault, SCENE_JOB, 1, false, &limits, &cut, &err),
+		CU_ASSERT_EQUAL(cut_new(scene.vault, SCENE_JOB, 1, false, each(&limits), INTAKE_MAX_GROUPS, &cut, &err),
 				i ? 0 : -ENOENT);
 		if (cut) {
 			CU_ASSERT_EQUAL(cut_slice(cut, &err), -EUCLEAN);
@@ -296,7 +306,7 @@ static void tells_when_it_cannot_write(void)
 	scene_begin(&scene);
 	path = xasprintf("%s/tmp", scene.folder);
 	keep_rows(&scene, rows, MANY);
-	CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 1, false, &limits, &cut, &err), 0);
+	CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 1, false, each(&limits), INTAKE_MAX_GROUPS, &cut, &err), 0);
 	CU_ASSERT_EQUAL_FATAL(rmdir(path), 0);
 	while (r > 0)
 		r = cut_slice(cut, &err);
@@ -351,7 +361,7 @@ static void rows_beyond_a_limit_have_shards_of_their_own(void)
 		}
 		keep_rows(&scene, rows, count);
 		CU_ASSERT_EQUAL(rows_writer_keep(&skipped, SCENE_JOB, "shard-1.rows", NULL), 0);
-		CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 2, has_skipped, &limits, &cut, NULL), 0);
+		CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 2, has_skipped, each(&limits), INTAKE_MAX_GROUPS, &cut, NULL), 0);
 		CHECK_ROW(cases[i].kinds, cut_slice(cut, NULL) == 0);
 		shards = cut_shards(cut, &count);
 		for (size_t k = 0; k < count; k++) {
@@ -374,8 +384,8 @@ static void a_wrong_row_that_no_shard_has_is_damage(void)
 
 	scene_begin(&scene);
 	keep_rows(&scene, rows, 2);
-	CU_ASSERT_EQUAL(cut_new(scene.vault, SCENE_JOB, 2, true, &limits, &cut, NULL), -ENOENT);
-	CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 1, false, &limits, &cut, NULL), 0);
+	CU_ASSERT_EQUAL(cut_new(scene.vault, SCENE_JOB, 2, true, each(&limits), INTAKE_MAX_GROUPS, &cut, NULL), -ENOENT);
+	CU_ASSERT_EQUAL_FATAL(cut_new(scene.vault, SCENE_JOB, 1, false, each(&limits), INTAKE_MAX_GROUPS, &cut, NULL), 0);
 	CU_ASSERT_EQUAL(cut_slice(cut, NULL), -EUCLEAN);
 	scene_end(&scene);
 }
