@@ -548,15 +548,16 @@ static void prints_every_key_so_that_it_can_be_read_back(void)
 	rewind(file);
 	while (fscanf(file, "%31s %63s %63s\n", section, name, preset) == 3) {
 		if (strcmp(section, before) != 0)
-			buffer_add_format(&text, "[%s%s]\n%s", section, *section == 'd' ? "" : " a",
-					  *section == 'p' ? "base_url = http://h\n" : "");
+			buffer_add_format(&text, "[%s%s]\n%s", strchr(section, '-') ? "provider a model" : section,
+					  *section == 'd' ? "" : " a",
+					  strcmp(section, "provider") == 0 ? "base_url = http://h\n" : "");
 		memcpy(before, section, sizeof(before));
 		if (strcmp(preset, "-") != 0)
 			buffer_add_format(&text, "%s = %s\n", name, preset);
 		count++;
 	}
 	buffer_add_text(&text, "input_price = 1\n");
-	CU_ASSERT(count == 36);
+	CU_ASSERT(count == 45);
 	CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == 0);
 	(void)unlink(path);
 }

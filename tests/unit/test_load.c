@@ -81,7 +81,7 @@ static void holds_every_limit_at_once(void)
 
 static void a_limit_of_no_tokens_is_none(void)
 {
-	const struct load_limits own = {10, 1000, 20, 0, 4};
+	const struct load_limits own = {10, 1000, 20, 0, 4, 0};
 	const struct load much = {1, 10, 0, INT64_MAX};
 
 	CU_ASSERT_TRUE(load_has_room(&own, &much, &(struct load){1, 10, 0, 1}));
