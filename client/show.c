@@ -132,8 +132,9 @@ static void show_usage(struct json_object *batch)
 		struct json_object *model = json_object_array_get_idx(usage, i);
 		const char *cost = json_text(model, "cost", NULL);
 
-		output_field("tokens", "%s: %" PRId64 " in, %" PRId64 " out%s%s%s%s%s",
+		output_field("tokens", "%s: %" PRId64 " in (%" PRId64 " estimated), %" PRId64 " out%s%s%s%s%s",
 			     json_text(model, "model", "-"), json_number(model, "input_tokens", 0),
+			     json_number(model, "estimated_tokens", 0),
 			     json_number(model, "output_tokens", 0), cost ? "; " : "",
 			     cost ? cost : "", cost && *currency ? " " : "", cost ? currency : "",
 			     cost ? " (computed by batchd)" : "");
@@ -298,13 +299,14 @@ void show_batch(struct json_object *batch)
 	const char *file = json_text(batch, "batchd.file_name", "no name");
 	int64_t uid = json_number(batch, "batchd.owner.uid", -1);
 	const struct passwd *user = uid < 0 ? NULL : getpwuid((uid_t)uid);
+	int64_t until = json_number(batch, "batchd.until", 0);
 	char figure[WORDS_FIGURE];
 
 	output_field("job", "%" PRId64 "%s%s%s", job_number(batch), name ? " (" : "",
 		     name ? name : "", name ? ")" : "");
 	output_field("state", "%s (%s)", job_status(batch), json_text(batch, "batchd.state", "-"));
 	if (why && !job_held(batch))
-		output_field("why", "%s", why);
+		output_field("why", "%s%s%s", why, until ? ", until " : "", until ? words_time(until, figure) : "");
 	output_field("owner", "%s (%" PRId64 ")", user ? user->pw_name : "-", uid);
 	output_field("input", "%s, %s, %s", file,
 		     words_size(json_number(batch, "batchd.input_bytes", 0), figure),

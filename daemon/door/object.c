@@ -8,10 +8,12 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
+#include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/io/vault.h"
 #include "daemon/model/price.h"
 #include "daemon/protocol.h"
+#include "daemon/work/admission.h"
 #include "daemon/work/rows.h"
 
 static struct json_object *text_or_object(const char *json)
@@ -118,8 +120,31 @@ static struct json_object *tally_object(const struct shard_tally *tally)
 	return object;
 }
 
+/* What an array of one job's objects is made with. */
+struct making {
+	const struct door_parts *parts;
+	const struct config *config;
+	const struct config_provider *provider; /* NULL: it is not in the configuration any more */
+	struct json_object *array;
+};
+
+/* Why a shard waits, and until when: of one in the queue that is computed, any other one has it with it. */
+static char *shard_why(const struct door_parts *parts, const struct shard *shard, int64_t *ret_until)
+{
+	char *why = admission_why(parts->store, parts->providers, shard, loop_now_ms(parts->loop), ret_until);
+
+	if (why || !shard->why)
+		return why;
+	*ret_until = shard->due_at;
+	return xstrdup(shard->why);
+}
+
 static void add_shard(const struct shard *shard, void *context)
 {
+	static const char *const queues[] = { [SHARD_WAITING] = "waiting", [SHARD_PARKED] = "parked" };
+	const struct making *making = context;
+	int64_t until = 0;
+	auto_free char *why = shard_why(making->parts, shard, &until);
 	struct json_object *object = json_object_new_object();
 	/* clang-format off */
 	const struct number numbers[] = {
@@ -127,6 +152,7 @@ static void add_shard(const struct shard *shard, void *context)
 		{ "bytes",    shard->bytes },
 		{ "inputs",   shard->inputs },
 		{ "tokens",   shard->tokens },
+		{ "reserved_tokens", shard->reserved_tokens },
 		{ "attempt",  shard->attempt },
 	};
 	/* clang-format on */
@@ -147,16 +173,11 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_object_add(object, "refusal_code", json_text(shard->refusal_code));
 	json_object_object_add(object, "tally", tally_object(&shard->tally));
 	json_object_object_add(object, "due_at", json_seconds(shard->due_at));
-	json_object_object_add(object, "why", json_text(shard->why));
-	json_object_array_add(context, object);
+	json_object_object_add(object, "queue", json_text(queues[shard->queue]));
+	json_object_object_add(object, "why", json_text(why));
+	json_object_object_add(object, "until", json_seconds(until));
+	json_object_array_add(making->array, object);
 }
-
-/* What an array of one job's objects is made with. */
-struct making {
-	const struct config *config;
-	const struct config_provider *provider; /* NULL: it is not in the configuration any more */
-	struct json_object *array;
-};
 
 /* NULL where the price of tokens that were used is not known. */
 static struct json_object *cost_object(const struct making *making, const struct store_usage *usage)
@@ -178,7 +199,8 @@ static void add_usage(const struct store_usage *usage, void *context)
 	struct json_object *object = json_object_new_object();
 	const struct number numbers[] = { { "requests", usage->requests },
 					  { "input_tokens", usage->input_tokens },
-					  { "output_tokens", usage->output_tokens } };
+					  { "output_tokens", usage->output_tokens },
+					  { "estimated_tokens", usage->estimated_tokens } };
 
 	json_object_object_add(object, "model", json_text(usage->model));
 	add_numbers(object, numbers, ARRAY_SIZE(numbers));
@@ -210,19 +232,33 @@ static struct json_object *owner_object(int64_t uid)
 	return owner;
 }
 
-/* Why a job waits: its own reason, or that of the first shard that has one. */
-static struct json_object *why_object(struct door *door, const struct job *job)
+/* Of a job with nothing but shards that wait for their turn: why the first of them does. */
+static char *turn_of(struct door *door, const struct job *job, int64_t *ret_number, int64_t *ret_until)
+{
+	auto_shard shard = { 0 };
+
+	if (store_queue_first(door->parts.store, job->id, &shard))
+		return NULL;
+	*ret_number = shard.number;
+	return admission_why(door->parts.store, door->parts.providers, &shard, loop_now_ms(door->parts.loop), ret_until);
+}
+
+/* Why a job waits, and until when: its own reason, or that of the first shard that has one. */
+static void add_why(struct json_object *ours, struct door *door, const struct job *job)
 {
 	auto_free char *why = NULL;
 	auto_free char *text = NULL;
-	int64_t number = 0;
+	int64_t number = 0, until = job->why ? job->due_at : 0;
 
-	if (job->why || job_is_ended(job->state))
-		return json_text(job->why);
-	why = store_shard_reason(door->parts.store, job->id, &number);
+	if (!job->why && !job_is_ended(job->state)) {
+		why = store_shard_reason(door->parts.store, job->id, &number);
+		if (!why)
+			why = turn_of(door, job, &number, &until);
+	}
 	if (why)
 		text = xasprintf("shard %" PRId64 ": %s", number, why);
-	return json_text(text);
+	json_object_object_add(ours, "why", json_text(text ? text : job->why));
+	json_object_object_add(ours, "until", json_seconds(until));
 }
 
 /* What was chosen when it was submitted. */
@@ -243,9 +279,8 @@ static void add_choices(struct json_object *ours, const struct job *job, const s
 static void add_details(struct json_object *ours, struct door *door, const struct job *job,
 			const struct config_provider *provider)
 {
-	struct making making = { .config = door->parts.config, .provider = provider };
+	struct making making = { .parts = &door->parts, .config = door->parts.config, .provider = provider };
 	struct store *store = door->parts.store;
-	struct json_object *shards = json_object_new_array();
 
 	making.array = json_object_new_array();
 	(void)store_shard_usage(store, job->id, add_usage, &making);
@@ -253,8 +288,9 @@ static void add_details(struct json_object *ours, struct door *door, const struc
 	making.array = json_object_new_array();
 	(void)store_digest_list(store, job->id, PROTOCOL_MAX_DIGEST, add_digest, &making);
 	json_object_object_add(ours, "digest", making.array);
-	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, shards);
-	json_object_object_add(ours, "shards", shards);
+	making.array = json_object_new_array();
+	(void)store_shard_list(store, job->id, 0, PROTOCOL_MAX_SHARDS, add_shard, &making);
+	json_object_object_add(ours, "shards", making.array);
 }
 
 static struct json_object *ours_object(struct door *door, const struct job *job, bool with_shards)
@@ -275,7 +311,7 @@ static struct json_object *ours_object(struct door *door, const struct job *job,
 	json_object_object_add(ours, "input_bytes", json_object_new_int64(input.bytes));
 	add_choices(ours, job, provider);
 	json_object_object_add(ours, "counts", our_counts_object(&job->counts));
-	json_object_object_add(ours, "why", why_object(door, job));
+	add_why(ours, door, job);
 	json_object_object_add(ours, "is_held",
 			       json_object_new_boolean(job->why && !job->due_at && !job_is_ended(job->state)));
 	json_object_object_add(ours, "errors_total", json_object_new_int64(job->errors_total));

@@ -4,6 +4,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/door/enqueued.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
@@ -85,6 +86,7 @@ static struct json_object *provider_object(const struct visit *visit, struct pro
 	json_object_object_add(object, "why", is_paused ? json_text(provider->paused_why) : NULL);
 	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
 	json_object_object_add(object, "limits", limits_object(provider));
+	enqueued_add(object, parts, provider, visit->is_operator);
 	json_object_object_add(object, "batch_discount", percent_object(provider->config->batch_discount));
 	return object;
 }

@@ -154,6 +154,7 @@ struct store_flight {
 	int64_t requests;
 	int64_t tokens;	  /* reserved */
 };
+/* By model and user. */
 int store_flight(struct store *store, const char *provider,
 		 void (*visit)(const struct store_flight *flight, void *context), void *context);
 
@@ -179,6 +180,7 @@ struct store_usage {
 	const char *model;
 	int64_t requests; /* in answers that count */
 	int64_t input_tokens, output_tokens;
+	int64_t estimated_tokens; /* of the input, when it was sent */
 };
 /* What the collected shards of a job used, a model at a time, by name. */
 int store_shard_usage(struct store *store, int64_t job,

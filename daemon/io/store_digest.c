@@ -153,6 +153,7 @@ int store_shard_usage(struct store *store, int64_t job,
 			.requests = sqlite3_column_int64(statement, 1),
 			.input_tokens = sqlite3_column_int64(statement, 2),
 			.output_tokens = sqlite3_column_int64(statement, 3),
+			.estimated_tokens = sqlite3_column_int64(statement, 4),
 		};
 
 		visit(&usage, context);

@@ -52,6 +52,8 @@
 	"  unsent = unsent + excluded.unsent, requests = requests + excluded.requests,"              \
 	"  tokens = tokens + excluded.tokens;"
 
+#define QUEUED_AT "queue = 1 AND provider = ?1 "
+
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
 /* Of jobs: those that have not. */
@@ -102,7 +104,7 @@ static const char *const statements[SQL_COUNT] = {
 			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT count(*) FROM shard "
 				"WHERE state IN (1, 2) AND (state = 2 OR intended_at > 0) AND provider = ?1",
-	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens) FROM shard "
+	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens), sum(tokens) FROM shard "
 			    "WHERE job = ?1 AND state = 5 GROUP BY model HAVING sum(input_tokens + output_tokens) > 0 "
 			    "ORDER BY model",
 	[SQL_SHARD_WAITING] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 0 AND model = ?2 "
@@ -140,8 +142,13 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0)",
 
-	[SQL_QUEUE_NEXT]  = "SELECT model, priority, uid FROM shard WHERE queue = 1 AND provider = ?1 "
-			    "AND (priority, uid, model) < (?2, ?3, ?4) ORDER BY priority DESC, uid DESC, model DESC LIMIT 1",
+	/* Not (priority, uid, model) < (?2, ?3, ?4): SQLite would look at every shard of the line that is left. */
+	[SQL_QUEUE_NEXT]  = "SELECT * FROM (SELECT model, priority, uid FROM shard WHERE " QUEUED_AT "AND priority = ?2 "
+			    "AND uid = ?3 AND model < ?4 ORDER BY model DESC LIMIT 1) UNION ALL "
+			    "SELECT * FROM (SELECT model, priority, uid FROM shard WHERE " QUEUED_AT "AND priority = ?2 "
+			    "AND uid < ?3 ORDER BY uid DESC, model DESC LIMIT 1) UNION ALL "
+			    "SELECT * FROM (SELECT model, priority, uid FROM shard WHERE " QUEUED_AT "AND priority < ?2 "
+			    "ORDER BY priority DESC, uid DESC, model DESC LIMIT 1) LIMIT 1",
 	[SQL_QUEUE_HEAD]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
 			    "AND priority = ?3 AND uid = ?4 ORDER BY job, number LIMIT 1",
 	[SQL_QUEUE_SMALL] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE id = (SELECT id FROM (SELECT id, job, number, bytes, "
@@ -159,7 +166,8 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_QUEUE_FIRST] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND queue = 1 AND NOT EXISTS "
 			    "(SELECT 1 FROM shard WHERE job = ?1 AND queue = 0 AND state NOT IN " SHARD_ENDED_STATES ") "
 			    "ORDER BY number LIMIT 1",
-	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1",
+	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1 "
+			    "ORDER BY model, uid",
 
 	[SQL_LEARNED_GET] = "SELECT value, words, at FROM learned WHERE provider = ?1 AND model = ?2 AND name = ?3",
 	[SQL_LEARNED_SET] = "INSERT INTO learned (provider, model, name, value, words, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6) "

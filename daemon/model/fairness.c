@@ -9,8 +9,11 @@
 /* A head with what its place in the order depends on. */
 struct rank {
 	struct fairness_head *head;
-	int64_t priority;
+	enum fairness_lack lack;
+	bool is_eligible;
+	int64_t priority; /* aged */
 	int64_t in_flight;
+	int64_t served_at;
 };
 
 static int compare(int64_t a, int64_t b)
@@ -26,32 +29,10 @@ static int compare_ranks(const void *a, const void *b)
 	if (!order)
 		order = compare(first->in_flight, second->in_flight);
 	if (!order)
+		order = compare(first->served_at, second->served_at);
+	if (!order)
 		order = compare(first->head->job, second->head->job);
 	return order ? order : compare(first->head->number, second->head->number);
-}
-
-static int64_t aged_priority(const struct fairness_head *head, int64_t now)
-{
-	int64_t waited = now > head->since ? now - head->since : 0;
-
-	return head->priority + waited / FAIRNESS_AGEING_MS;
-}
-
-static struct rank *rank_heads(const struct fairness *fairness)
-{
-	struct rank *ranks = xcalloc(fairness->head_count + 1, sizeof(*ranks));
-
-	for (size_t i = 0; i < fairness->head_count; i++) {
-		struct fairness_head *head = &fairness->heads[i];
-
-		ranks[i] = (struct rank){
-			.head = head,
-			.priority = aged_priority(head, fairness->now),
-			.in_flight = fairness->users[head->user].requests,
-		};
-	}
-	qsort(ranks, fairness->head_count, sizeof(*ranks), compare_ranks);
-	return ranks;
 }
 
 enum fairness_lack fairness_lack_of(const struct fairness_model *model, const struct fairness_room *room, bool is_idle,
@@ -70,6 +51,48 @@ enum fairness_lack fairness_lack_of(const struct fairness_model *model, const st
 	return !is_idle && room->requests < requests ? FAIRNESS_REQUESTS : FAIRNESS_FITS;
 }
 
+/* The longest wait of those of a priority that could go. */
+static int64_t longest_wait(const struct rank *ranks, size_t count, int64_t priority, int64_t now)
+{
+	int64_t longest = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct fairness_head *head = ranks[i].head;
+
+		if (head->priority == priority && ranks[i].is_eligible && ranks[i].lack == FAIRNESS_FITS &&
+		    now - head->since > longest)
+			longest = now - head->since;
+	}
+	return longest;
+}
+
+static struct rank *rank_heads(const struct fairness *fairness, bool is_idle)
+{
+	struct rank *ranks = xcalloc(fairness->head_count + 1, sizeof(*ranks));
+
+	for (size_t i = 0; i < fairness->head_count; i++) {
+		struct fairness_head *head = &fairness->heads[i];
+		const struct fairness_user *user = &fairness->users[head->user];
+
+		ranks[i] = (struct rank){
+			.head = head,
+			.lack = fairness_lack_of(&fairness->models[head->model], &fairness->room, is_idle,
+						 head->requests, head->tokens),
+			.is_eligible = !head->is_out && user->places > 0,
+			.in_flight = user->requests,
+			.served_at = user->served_at,
+		};
+	}
+	for (size_t i = 0; i < fairness->head_count; i++) {
+		int64_t priority = ranks[i].head->priority;
+		int64_t wait = longest_wait(ranks, fairness->head_count, priority, fairness->now);
+
+		ranks[i].priority = priority + wait / FAIRNESS_AGEING_MS;
+	}
+	qsort(ranks, fairness->head_count, sizeof(*ranks), compare_ranks);
+	return ranks;
+}
+
 /* Whether going would take of what the other one lacks. */
 static bool shares(const struct fairness_head *head, const struct fairness_head *other, enum fairness_lack lack)
 {
@@ -84,30 +107,28 @@ static bool is_kept(const struct fairness_head *head, int64_t now)
 
 int fairness_next(struct fairness *fairness, bool is_idle, size_t *ret_index)
 {
-	auto_free struct rank *ranks = rank_heads(fairness);
-	auto_free enum fairness_lack *lacks = xcalloc(fairness->head_count + 1, sizeof(*lacks));
+	auto_free struct rank *ranks = rank_heads(fairness, is_idle);
 	auto_free bool *is_closed = xcalloc(fairness->model_count + 1, sizeof(*is_closed));
 	size_t i;
 
 	for (i = 0; i < fairness->head_count; i++) {
 		const struct fairness_head *head = ranks[i].head;
 
-		if (head->is_out || is_closed[head->model] || fairness->users[head->user].places < 1)
+		if (!ranks[i].is_eligible || is_closed[head->model])
 			continue;
-		lacks[i] = fairness_lack_of(&fairness->models[head->model], &fairness->room, is_idle, head->requests,
-					    head->tokens);
-		if (lacks[i] == FAIRNESS_FITS)
+		if (ranks[i].lack == FAIRNESS_FITS)
 			break;
 		if (!is_kept(head, fairness->now))
 			continue;
-		if (lacks[i] >= FAIRNESS_BATCHES)
+		if (ranks[i].lack >= FAIRNESS_BATCHES)
 			return -ENOENT;
 		is_closed[head->model] = true;
 	}
 	if (i == fairness->head_count)
 		return -ENOENT;
 	for (size_t k = 0; k < i; k++)
-		if (lacks[k] != FAIRNESS_FITS && !ranks[k].head->passed_at && shares(ranks[k].head, ranks[i].head, lacks[k]))
+		if (ranks[k].is_eligible && ranks[k].lack != FAIRNESS_FITS && !ranks[k].head->passed_at &&
+		    shares(ranks[k].head, ranks[i].head, ranks[k].lack))
 			ranks[k].head->passed_at = fairness->now;
 	*ret_index = (size_t)(ranks[i].head - fairness->heads);
 	return 0;

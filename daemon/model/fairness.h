@@ -1,9 +1,10 @@
 /*
  * Who is sent next, of the heads of the lines that wait at one provider. No clock, no store: whoever asks tells all that counts.
  *
- * In this order: the highest priority, where a line that is not served gains one point for every FAIRNESS_AGEING_MS, so that nothing starves;
- * then the user with the fewest requests in flight (a fair share of the work, not of the jobs); then the oldest job; then its first shard.
- * A line ages, not a job: the long line of somebody who is served all the time is not older than the short one of a newcomer.
+ * In this order: the highest priority; then the user with the fewest requests in flight (a fair share of the work, not of the jobs), and of
+ * such the one who was not served for longest; then the oldest job; then its first shard. So that nothing starves, a priority gains one point for every FAIRNESS_AGEING_MS for which a line of it
+ * could go and did not: with all its lines, for among equals waiting is no merit. The long line of somebody who is served all the time must
+ * not be older than the short one of a newcomer; nor must large batches, which are served rarely, be older than small ones.
  *
  * The first in this order that fits goes: one for which there is no room now does not hold up those behind it, who may be of another model, or
  * smaller. But each that goes takes from the room that the first is waiting for. So one that others went past for FAIRNESS_PATIENCE_MS has
@@ -36,6 +37,7 @@ struct fairness_model {
 struct fairness_user {
 	int64_t uid;
 	int64_t requests; /* in flight */
+	int64_t served_at; /* when something of theirs went last; 0: never, for all that is known */
 	int64_t places;	  /* that it may still take of those where shards are on their way to be sent */
 };
 
@@ -47,7 +49,7 @@ struct fairness_head {
 	int64_t tokens;
 	int64_t job;
 	int64_t number;
-	int64_t since;	   /* when it began to wait, or its line was served last */
+	int64_t since;	   /* when it began to wait, or its line was served last, whichever is later */
 	int64_t passed_at; /* when the first one went past it for which there was room; 0: nobody yet. Set by fairness_next */
 	bool is_out;	   /* not to be chosen, for a reason of its own */
 };

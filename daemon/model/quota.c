@@ -109,7 +109,7 @@ static int64_t read_tokens(const char *at)
 	const char *rest;
 
 	at = read_number(at, &thousandths);
-	if (!at)
+	if (!at || (*at && strchr(",_.", *at) && is_digit(at[1])))
 		return 0;
 	rest = at + strspn(at, " ");
 	for (size_t i = 0; i < ARRAY_SIZE(scales); i++) {

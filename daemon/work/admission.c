@@ -25,11 +25,11 @@
 #define MOST_SPLITS 2
 /* Damaged shards that are taken out of a line, in a look at it. */
 #define MOST_DAMAGED 8
-/* Lines that are remembered; a line that is not is only taken for one that was never served. */
+/* Lines and users that are remembered; one that is not is only taken for one that was never served. */
 #define MEMORIES 4096
 
 struct memory {
-	uint64_t line; /* the hash of its name */
+	uint64_t name; /* its hash, of a line or of a user */
 	int64_t served_at;
 	int64_t passed_at; /* since when others go past its first shard */
 	int64_t passed;	   /* which one that is */
@@ -92,15 +92,28 @@ static const char *name_of(const struct run *run)
 
 /* --- what is remembered of lines --- */
 
-static struct memory *remember(struct run *run, const struct store_line *line)
+static struct memory *recall(struct run *run, const char *name)
 {
-	auto_free char *text = xasprintf("%s %" PRId64 " %" PRId64 " %s", name_of(run), line->priority, line->uid, line->model);
-	uint64_t hash = hash_keyed(0, text, strlen(text));
+	uint64_t hash = hash_keyed(0, name, strlen(name));
 	struct memory *memory = &run->admission->memories[hash % MEMORIES];
 
-	if (memory->line != hash)
-		*memory = (struct memory){ .line = hash };
+	if (memory->name != hash)
+		*memory = (struct memory){ .name = hash };
 	return memory;
+}
+
+static struct memory *recall_line(struct run *run, const struct store_line *line)
+{
+	auto_free char *name = xasprintf("%s %" PRId64 " %" PRId64 " %s", name_of(run), line->uid, line->priority, line->model);
+
+	return recall(run, name);
+}
+
+static struct memory *recall_user(struct run *run, int64_t uid)
+{
+	auto_free char *name = xasprintf("%s %" PRId64, name_of(run), uid);
+
+	return recall(run, name);
 }
 
 /* --- the lines --- */
@@ -128,6 +141,7 @@ static size_t user_of(struct run *run, int64_t uid)
 	if (i == run->user_count)
 		run->users[run->user_count++] = (struct fairness_user){
 			.uid = uid,
+			.served_at = recall_user(run, uid)->served_at,
 			.places = room_places_of_user(run->provider->config),
 		};
 	return i;
@@ -146,7 +160,7 @@ static bool add_line(struct run *run, const struct store_line *after)
 		.priority = candidate->line.priority,
 		.is_out = true,
 	};
-	candidate->memory = remember(run, &candidate->line);
+	candidate->memory = recall_line(run, &candidate->line);
 	run->count++;
 	return true;
 }
@@ -378,6 +392,8 @@ static void admit(struct run *run, size_t i)
 	shard->due_at = run->now;
 	store_shard_save(run->admission->store, shard);
 	candidate->memory->served_at = run->now;
+	recall_user(run, candidate->line.uid)->served_at = run->now;
+	run->users[head->user].served_at = run->now;
 	room_add(&run->used, &flight);
 	room_add(&run->models[head->model].used, &flight);
 	run->users[head->user].requests += head->requests;

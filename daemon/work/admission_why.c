@@ -13,7 +13,8 @@
 #include "daemon/work/provider.h"
 #include "daemon/work/room.h"
 
-#define MOST_AHEAD 1000
+/* All shards of a job may be asked about at once. */
+#define MOST_AHEAD 100
 
 struct view {
 	const char *model;
