@@ -387,6 +387,30 @@ static void tells_why_nothing_goes_to_a_provider(void)
 	world_free(world);
 }
 
+static void a_spent_rate_waits_for_its_reset(void)
+{
+	struct world *world = world_new(&slow, 1);
+	auto_free char *one = world_requests(1, "");
+	auto_free char *why = NULL;
+	auto_shard shard = { 0 };
+	int64_t first = world_submit(world, one), began = world_now(world), until = 0, job;
+
+	world_script(world, "{\"call\":\"upload\",\"action\":\"status\",\"status\":429,\"code\":\"rate_limit_exceeded\",\"count\":1,"
+			    "\"headers\":{\"x-ratelimit-limit-requests\":\"500\",\"x-ratelimit-remaining-requests\":\"0\","
+			    "\"x-ratelimit-reset-requests\":\"6m30s\"}}");
+	(void)world_run(world, MINUTE_MS, is_put_off, &first);
+	job = world_submit(world, one);
+	CU_ASSERT_TRUE(world_run(world, MINUTE_MS, is_waiting, &job));
+	shard = world_shard(world, job, 1);
+	why = admission_why(world->store, world->providers, &shard, world_now(world), &until);
+	CU_ASSERT_TRUE(why && strcmp(why, "rate of requests: 0 of 500 left") == 0);
+	CU_ASSERT_TRUE(until >= began + 390000 && until <= began + 392000);
+	CU_ASSERT_TRUE(world_run(world, HOUR_MS, is_created, &job));
+	CU_ASSERT_TRUE(world_now(world) - began >= 390000 && world_now(world) - began < 400000);
+	CU_ASSERT_EQUAL(world_finish(world, first), JOB_COMPLETED);
+	world_free(world);
+}
+
 /* --- what has no place is in nobody's way --- */
 
 static void whoever_must_wait_gives_its_place_back(void)
@@ -537,6 +561,7 @@ static void many_lines_are_all_served(void)
 
 CHECK_MAIN("admission", CHECK(a_small_job_goes_within_the_next_creates), CHECK(a_higher_priority_goes_first_and_a_lower_one_last),
 	   CHECK(every_limit_of_the_configuration_is_kept), CHECK(tells_why_a_shard_waits),
-	   CHECK(tells_why_nothing_goes_to_a_provider), CHECK(whoever_must_wait_gives_its_place_back),
+	   CHECK(tells_why_nothing_goes_to_a_provider), CHECK(a_spent_rate_waits_for_its_reset),
+	   CHECK(whoever_must_wait_gives_its_place_back),
 	   CHECK(a_create_in_doubt_is_in_nobodys_way), CHECK(a_long_queue_costs_no_more_than_a_short_one),
 	   CHECK(many_lines_are_all_served))
