@@ -90,7 +90,7 @@ static struct config_provider *provider_above(struct parse *parse, const char *t
 static int open_limits(struct parse *parse, const char *title, const char *pattern)
 {
 	struct config_provider *provider = provider_above(parse, title);
-	struct config_limits *limits;
+	struct config_provider_model *limits;
 
 	if (!provider)
 		return parse->error.code;
@@ -107,9 +107,9 @@ static int open_limits(struct parse *parse, const char *title, const char *patte
 				 CONFIG_MAX_MODELS, provider->name);
 	provider->models = xreallocarray(provider->models, provider->model_count + 1, sizeof(*provider->models));
 	limits = &provider->models[provider->model_count++];
-	*limits = (struct config_limits){.pattern = xstrdup(pattern), .line = parse->line};
-	config_keys_preset(CONFIG_LIMITS, limits);
-	parse->section = CONFIG_LIMITS;
+	*limits = (struct config_provider_model){.pattern = xstrdup(pattern), .line = parse->line};
+	config_keys_preset(CONFIG_PROVIDER_MODEL, limits);
+	parse->section = CONFIG_PROVIDER_MODEL;
 	parse->target = limits;
 	free(parse->title);
 	parse->title = xstrdup(title);
@@ -289,7 +289,7 @@ static char *section_title(const struct parse *parse)
 			   parse->section == CONFIG_MODEL    ? model->name :
 							       NULL;
 
-	if (parse->section == CONFIG_LIMITS)
+	if (parse->section == CONFIG_PROVIDER_MODEL)
 		return xasprintf("[provider %s]", parse->title);
 	return xasprintf("[%s%s%s]", config_section_name(parse->section), name ? " " : "", name ? name : "");
 }
@@ -417,7 +417,7 @@ void config_free(struct config *config)
 		free(config->providers[i].name);
 		for (size_t k = 0; k < config->providers[i].model_count; k++) {
 			free(config->providers[i].models[k].pattern);
-			config_keys_release(CONFIG_LIMITS, &config->providers[i].models[k]);
+			config_keys_release(CONFIG_PROVIDER_MODEL, &config->providers[i].models[k]);
 		}
 		free(config->providers[i].models);
 		config_keys_release(CONFIG_PROVIDER, &config->providers[i]);
@@ -440,7 +440,7 @@ const struct config_provider *config_provider_find(const struct config *config, 
 	return NULL;
 }
 
-const struct config_limits *config_limits_find(const struct config_provider *provider, const char *model)
+const struct config_provider_model *config_provider_model_find(const struct config_provider *provider, const char *model)
 {
 	for (size_t i = 0; i < provider->model_count; i++)
 		if (price_name_fits(provider->models[i].pattern, model))

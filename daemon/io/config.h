@@ -17,7 +17,7 @@ struct error;
 #define CONFIG_MAX_MODELS 256 /* sections [model NAME]; so many [provider NAME model PATTERN] of a provider */
 
 /* A [provider NAME model PATTERN] section: what holds for models of that name alone; 0: what [provider NAME] says. */
-struct config_limits {
+struct config_provider_model {
 	char *pattern; /* "*" in it stands for any letters; the first section that fits a model counts */
 	int line;      /* of its header */
 	int64_t max_batches;
@@ -59,7 +59,7 @@ struct config_provider {
 	int64_t batch_discount; /* 50%: of the prices in [model NAME], in parts of 10,000 */
 	int64_t max_transfers; /* 4: uploads and downloads at once */
 	bool trust_list;       /* no */
-	struct config_limits *models; /* in the order of the file */
+	struct config_provider_model *models; /* in the order of the file */
 	size_t model_count;
 };
 
@@ -101,7 +101,7 @@ void config_free(struct config *config);
 const struct config_provider *config_provider_find(const struct config *config, const char *name);
 
 /* The section of a provider for a model; NULL when none fits its name. */
-const struct config_limits *config_limits_find(const struct config_provider *provider, const char *model);
+const struct config_provider_model *config_provider_model_find(const struct config_provider *provider, const char *model);
 
 /* The prices of a model; NULL when no section fits its name. */
 const struct config_model *config_model_find(const struct config *config, const char *name);

@@ -41,7 +41,7 @@ struct config_key {
 
 #define DAEMON(member)   CONFIG_DAEMON, #member, offsetof(struct config, member)
 #define PROVIDER(member) CONFIG_PROVIDER, #member, offsetof(struct config_provider, member)
-#define LIMITS(member)   CONFIG_LIMITS, #member, offsetof(struct config_limits, member)
+#define PROVIDER_MODEL(member)   CONFIG_PROVIDER_MODEL, #member, offsetof(struct config_provider_model, member)
 #define MODEL(member)    CONFIG_MODEL, #member, offsetof(struct config_model, member)
 #define KIB              INT64_C(1024)
 #define SECOND           INT64_C(1000)
@@ -301,12 +301,12 @@ static const struct config_key keys[] = {
 	{ PROVIDER(batch_discount),	set_percent,	"50%",				NULL, 0, 10000 },
 	{ PROVIDER(max_transfers),	set_amount,	"4",		&count,	1,	64 },
 	{ PROVIDER(trust_list),		set_switch,	"no",				NULL, 0, 0 },
-	{ LIMITS(max_batches),		set_amount,	NULL,		&count,	1,	INT64_C(1000000000) },
-	{ LIMITS(max_enqueued_tokens),	set_amount,	NULL,		&count,	1,	INT64_C(1000000000000000) },
-	{ LIMITS(max_enqueued_requests), set_amount,	NULL,		&count,	1,	INT64_C(1000000000000) },
-	{ LIMITS(max_requests),		set_amount,	NULL,		&count,	1,	50000 },
-	{ LIMITS(max_bytes),		set_amount,	NULL,		&size,	1,	INT64_C(10000000000) },
-	{ LIMITS(bytes_per_token),	set_amount,	NULL,		&count,	1,	1000 },
+	{ PROVIDER_MODEL(max_batches),		set_amount,	NULL,		&count,	1,	INT64_C(1000000000) },
+	{ PROVIDER_MODEL(max_enqueued_tokens),	set_amount,	NULL,		&count,	1,	INT64_C(1000000000000000) },
+	{ PROVIDER_MODEL(max_enqueued_requests), set_amount,	NULL,		&count,	1,	INT64_C(1000000000000) },
+	{ PROVIDER_MODEL(max_requests),		set_amount,	NULL,		&count,	1,	50000 },
+	{ PROVIDER_MODEL(max_bytes),		set_amount,	NULL,		&size,	1,	INT64_C(10000000000) },
+	{ PROVIDER_MODEL(bytes_per_token),	set_amount,	NULL,		&count,	1,	1000 },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };
@@ -319,7 +319,7 @@ const char *config_section_name(enum config_section section)
 		[CONFIG_NONE]     = "",
 		[CONFIG_DAEMON]   = "daemon",
 		[CONFIG_PROVIDER] = "provider",
-		[CONFIG_LIMITS]   = "provider-model",
+		[CONFIG_PROVIDER_MODEL]   = "provider-model",
 		[CONFIG_MODEL]    = "model",
 	};
 	/* clang-format on */

@@ -15,7 +15,7 @@ struct error;
 #define CONFIG_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define CONFIG_NAME_LETTERS CONFIG_LETTERS "0123456789._-"
 
-enum config_section { CONFIG_NONE, CONFIG_DAEMON, CONFIG_PROVIDER, CONFIG_LIMITS, CONFIG_MODEL };
+enum config_section { CONFIG_NONE, CONFIG_DAEMON, CONFIG_PROVIDER, CONFIG_PROVIDER_MODEL, CONFIG_MODEL };
 
 /* "daemon", "provider", "provider-model", "model". */
 const char *config_section_name(enum config_section section);

@@ -68,7 +68,7 @@ static void keep(struct store *store, const char *provider, const char *model, c
 
 void limits_load(struct store *store, const struct config_provider *config, const char *model, struct limits *ret_limits)
 {
-	const struct config_limits *own = config_limits_find(config, model);
+	const struct config_provider_model *own = config_provider_model_find(config, model);
 
 	*ret_limits = (struct limits){
 		.max_batches = own ? own->max_batches : 0,
@@ -156,7 +156,7 @@ static struct others find_others(struct store *store, const struct shard *shard)
 static void learn_limit(struct store *store, const struct config_provider *config, const char *model, const char *words,
 			int64_t now)
 {
-	const struct config_limits *own = config_limits_find(config, model);
+	const struct config_provider_model *own = config_provider_model_find(config, model);
 	int64_t limit = 0;
 
 	if ((own && own->max_enqueued_tokens) || quota_parse_limit(words, &limit))

@@ -118,7 +118,7 @@ static int64_t smaller_of(int64_t limit, int64_t other)
 void provider_limits(const struct provider *provider, const char *model, struct load_limits *ret_limits)
 {
 	const struct config_provider *config = provider ? provider->config : NULL;
-	const struct config_limits *own = config && model ? config_limits_find(config, model) : NULL;
+	const struct config_provider_model *own = config && model ? config_provider_model_find(config, model) : NULL;
 
 	*ret_limits = (struct load_limits){
 		.max_requests = config ? config->max_requests : LOAD_MAX_REQUESTS,

@@ -252,7 +252,7 @@ static void every_limit_of_the_configuration_is_kept(void)
 	static const struct {
 		const char *name;
 		struct config_provider provider; /* its limits alone */
-		struct config_limits model;
+		struct config_provider_model model;
 		struct peak most;
 		struct peak least; /* that the peak must reach */
 	} rows[] = {
@@ -271,7 +271,7 @@ static void every_limit_of_the_configuration_is_kept(void)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		struct world *world = world_new(&slow, 1);
 		auto_free char *input = world_requests(100, "");
-		struct config_limits model = rows[i].model;
+		struct config_provider_model model = rows[i].model;
 		struct bounded bounded = { 0 };
 
 		world->provider.max_requests = 10;
@@ -300,7 +300,7 @@ static void tells_why_a_shard_waits(void)
 	static const struct {
 		const char *name;
 		int64_t max_batches, max_requests;
-		struct config_limits model;
+		struct config_provider_model model;
 		const char *why; /* of the last job's shard */
 	} rows[] = {
 		{ "batches", 3, 0, { 0 }, "batches in flight: 3 of 3, 6 ahead" },
@@ -315,7 +315,7 @@ static void tells_why_a_shard_waits(void)
 		struct sim_config config = slow;
 		auto_free char *one = world_requests(1, "");
 		auto_free char *why = NULL;
-		struct config_limits model = rows[i].model;
+		struct config_provider_model model = rows[i].model;
 		struct world *world;
 		auto_shard shard = { 0 };
 		int64_t job = 0, until = -1;

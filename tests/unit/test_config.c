@@ -229,7 +229,7 @@ static void presets_what_the_header_promises(void)
 	CU_ASSERT(provider->bytes_per_token == 4 && provider->probe_lost == 3600000);
 	CU_ASSERT(provider->resend_lost == 100 && provider->batch_discount == 5000);
 	CU_ASSERT(!provider->max_batches && !provider->max_enqueued_tokens && !provider->max_enqueued_requests);
-	CU_ASSERT(provider->model_count == 0 && !config_limits_find(provider, "any"));
+	CU_ASSERT(provider->model_count == 0 && !config_provider_model_find(provider, "any"));
 	CU_ASSERT_STRING_EQUAL(config->currency, "USD");
 	CU_ASSERT(config->model_count == 0 && !config_model_find(config, "any"));
 }
@@ -243,7 +243,7 @@ static void takes_the_first_limits_that_fit_a_model(void)
 			 "max_requests = 6\n[provider b model x]\nmax_batches = 1\n";
 	auto_with(config_free) struct config *config = NULL;
 	const struct config_provider *a, *b;
-	const struct config_limits *mini, *rest;
+	const struct config_provider_model *mini, *rest;
 	struct error err = {0};
 
 	if (load(text, strlen(text), &config, &err) != 0) {
@@ -255,12 +255,12 @@ static void takes_the_first_limits_that_fit_a_model(void)
 	b = config_provider_find(config, "b");
 	CU_ASSERT(a->max_batches == 9 && a->max_enqueued_tokens == 8 && a->max_enqueued_requests == 7);
 	CU_ASSERT(a->model_count == 2 && b->model_count == 1);
-	mini = config_limits_find(a, "gpt-4o-mini-2026");
+	mini = config_provider_model_find(a, "gpt-4o-mini-2026");
 	CU_ASSERT(mini && mini->max_enqueued_tokens == 2000000 && mini->max_batches == 3 && mini->max_bytes == 1000000);
 	CU_ASSERT(mini && !mini->max_enqueued_requests && !mini->max_requests && !mini->bytes_per_token);
-	rest = config_limits_find(a, "gpt-4o");
+	rest = config_provider_model_find(a, "gpt-4o");
 	CU_ASSERT(rest && rest->max_enqueued_requests == 5 && rest->bytes_per_token == 2 && rest->max_requests == 6);
-	CU_ASSERT_PTR_NULL(config_limits_find(b, "gpt-4o"));
+	CU_ASSERT_PTR_NULL(config_provider_model_find(b, "gpt-4o"));
 }
 
 static void takes_the_first_prices_that_fit_a_model(void)

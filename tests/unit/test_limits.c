@@ -92,7 +92,7 @@ static void learns_from_a_refusal(void)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(refusals); i++) {
 		struct world *world = world_new(NULL, 1);
-		struct config_limits model = { .pattern = (char *)(uintptr_t) "*", .max_enqueued_tokens = refusals[i].configured };
+		struct config_provider_model model = { .pattern = (char *)(uintptr_t) "*", .max_enqueued_tokens = refusals[i].configured };
 		const int64_t now = world_now(world);
 		struct shard shard;
 		int64_t until;
@@ -218,7 +218,7 @@ static void what_was_learned_and_cannot_be_is_nothing(void)
 static void batches_are_made_so_that_several_find_room(void)
 {
 	static char pattern[] = "m";
-	struct config_limits model = { .pattern = pattern, .max_enqueued_tokens = 1000, .bytes_per_token = 2, .max_requests = 7 };
+	struct config_provider_model model = { .pattern = pattern, .max_enqueued_tokens = 1000, .bytes_per_token = 2, .max_requests = 7 };
 	struct world *world = world_new(NULL, 1);
 	const struct provider *provider = providers_find(world->providers, "sim");
 	struct load_limits load;
