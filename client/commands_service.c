@@ -30,6 +30,35 @@ static void show_provider(struct json_object *provider)
 		     buffer_text(&words), json_number(provider, "shards_in_flight", 0));
 }
 
+/* "3 batches, 120 requests, 1900000 of 2000000 tokens (learned)" */
+static void add_use(struct buffer *text, struct json_object *model, const char *name, const char *limit_name)
+{
+	int64_t limit = json_number(model, limit_name, 0);
+
+	buffer_add_format(text, "%s%" PRId64, text->size ? ", " : "", json_number(model, name, 0));
+	if (limit)
+		buffer_add_format(text, " of %" PRId64, limit);
+	buffer_add_format(text, " %s", name);
+}
+
+/* What is under way of each model, beside its limits. */
+static void show_in_flight(struct json_object *provider)
+{
+	struct json_object *models = json_at(provider, "in_flight");
+	size_t count = json_object_is_type(models, json_type_array) ? json_object_array_length(models) : 0;
+
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *model = json_object_array_get_idx(models, i);
+		auto_buffer text = {0};
+
+		add_use(&text, model, "batches", "max_batches");
+		add_use(&text, model, "requests", "max_requests");
+		add_use(&text, model, "tokens", "max_tokens");
+		output_field("in flight", "%s, %s: %s%s", json_text(provider, "name", "-"), json_text(model, "model", "-"),
+			     buffer_text(&text), json_is_true(model, "is_learned") ? " (learned)" : "");
+	}
+}
+
 static void show_daemon(struct json_object *daemon)
 {
 	struct json_object *jobs = json_at(daemon, "jobs"),
@@ -51,8 +80,10 @@ static void show_daemon(struct json_object *daemon)
 	}
 	output_field("jobs", "%s", counts.size ? buffer_text(&counts) : "none");
 	if (json_object_is_type(providers, json_type_array))
-		for (size_t i = 0; i < json_object_array_length(providers); i++)
+		for (size_t i = 0; i < json_object_array_length(providers); i++) {
 			show_provider(json_object_array_get_idx(providers, i));
+			show_in_flight(json_object_array_get_idx(providers, i));
+		}
 	output_field("state", "%s, %s free", json_text(daemon, "state_folder", "-"),
 		     words_size(json_number(daemon, "disk_free_bytes", 0), size));
 }

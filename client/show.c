@@ -186,10 +186,10 @@ static void show_usage(struct json_object *batch)
 		struct json_object *model = json_object_array_get_idx(usage, i);
 		const char *cost = json_text(model, "cost", NULL);
 
-		output_field("tokens", "%s%s%s: %" PRId64 " in, %" PRId64 " out%s%s%s%s%s",
+		output_field("tokens", "%s%s%s: %" PRId64 " in (%" PRId64 " estimated), %" PRId64 " out%s%s%s%s%s",
 			     json_text(model, "model", "-"), is_wide ? " at " : "",
 			     is_wide ? json_text(model, "provider", "-") : "",
-			     json_number(model, "input_tokens", 0),
+			     json_number(model, "input_tokens", 0), json_number(model, "estimated_tokens", 0),
 			     json_number(model, "output_tokens", 0), cost ? "; " : "",
 			     cost ? cost : "", cost && *currency ? " " : "", cost ? currency : "",
 			     cost ? " (computed by batchd)" : "");

@@ -66,7 +66,8 @@
  *		failed has missing, lost and invalid in it; resent and twice are no outcomes: requests, and answers, that may have been paid for twice
  *	  "priority": 50, "begin_at": unix seconds or null, "after": 41 or null, "is_on_hold": bool,	expires_at of the batch object is its deadline
  *	  "budget": {"max_tokens": N or null, "max_cost": "2.5" or null, "tokens": N, "cost": "1.9000"},	used, or reserved for what was sent
- *	  "why": "waits for ..." or null,					what it waits for, one phrase; of its shards, what is held comes first
+ *	  "why": "waits for ..." or null,					what it waits for, one phrase without its time; of its shards, what is held comes first; where all
+ *		that is open of it waits for its turn, why the first does ("shard 1: enqueued tokens of m: 1.9 M of 2 M used, 3 ahead")
  *	  "until": unix seconds or null,					until when, where that is known
  *	  "eta": seconds or null,						until its last batch has ended, about; null where that is not known: some of it waits to be sent, or too few like it have ended, or it takes longer than any did
  *	  "is_held": true|false,						a step of the job itself is held until a person says retry or cancel; of shards, "due_at" null and a "why" say so
@@ -74,15 +75,16 @@
  *	  "events": SEQ,							number of the job's last event
  *	  "currency": "USD",							of costs
  *	  "shards_total": N,							and from retrieve (and what answers like it) alone:
- *	  "usage": [ {"model","provider","requests","input_tokens","output_tokens","cost": "1.2345" or null} ],	by the answers that were collected; cost: computed here from the
+ *	  "usage": [ {"model","provider","requests","input_tokens","output_tokens","estimated_tokens" (of the input, as it was sent),"cost": "1.2345" or null} ],	by the answers that were collected; cost: computed here from the
  *		configuration's prices less that provider's batch_discount, four places; null where a price that counts is not known
  *	  "digest": [ {"code": "..." or null,"message","count","lines": [17,203]} ],	what failed, by what was said, most frequent first, at most PROTOCOL_MAX_DIGEST; the
  *		first few lines of each, from 1 (of a retry: counted among its own requests)
- *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "provider": "openai", "requests": N, "bytes": N, "inputs": N, "tokens": N (estimated), "attempt": 1,
+ *	  "shards": [ {"shard": 1, "state": "created", "model": "...", "url": "...", "provider": "openai", "requests": N, "bytes": N, "inputs": N, "tokens": N (estimated), "reserved_tokens": N (of the provider's limit, while it is under way), "attempt": 1,
  *		"marker": "..." (in the metadata of its batch there, as "batchd"), "intended_at": unix seconds (a batch may have been created since then) or null,
  *		"batch_id": "..." or null (of an uncertain one: what a person named, and is being asked for), "provider_file_id": ..., "remote_status": "in_progress" or null, "completed": N, "failed": N, "refusal": "..." or null,
  *		"refusal_code": "..." or null, "tally": {"ok","failed","cancelled","expired","missing","lost","again","resent","twice","unknown","unreadable",
- *		"input_tokens","output_tokens"}, "due_at": unix seconds or null, "eta": seconds or null, "changed_at": unix seconds or null, when its batch last told something new, "why": ... or null} ] }	at most PROTOCOL_MAX_SHARDS
+ *		"input_tokens","output_tokens"}, "due_at": unix seconds or null, "eta": seconds or null, "changed_at": unix seconds or null, when its batch last told something new, 
+ *		"queue": "waiting" (for its turn) | "parked" (its job is on hold) or null, "why": ... or null, "until": unix seconds or null} ] }	at most PROTOCOL_MAX_SHARDS
  *
  * An event: { "object": "batchd.event", "seq": 12, "job": 57, "shard": 1 or null, "created_at": unix seconds, "created_at_ms": N, "type": "shard.created",
  *	"level": "info"|"warning"|"error", "message": "...", "is_last": true only on the job's last one }
@@ -95,6 +97,10 @@
  *		"calls": N, "failures": N (of the last hour), "shards_in_flight": N, "batch_discount": "50%",
  *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token"}} ],	of one batch; the first provider is the default
  *	"routes": [ {"model": "gpt-4o*","providers": ["openai","azure-eu"]} ],	the first that fits a model counts, as below
+ *		"in_flight": [ {"model","batches","requests","tokens","max_batches","max_requests","max_tokens","is_learned": bool (max_tokens was)} ],	of it, what was
+ *			let go and has not ended, and the limits of each model; null: none is known; at most PROTOCOL_MAX_LEARNED
+ *		"learned": [ {"model": "..." or null,"name": "max_enqueued_tokens","value": N,"words": "..." or null (for operators),"at": unix seconds} ],	at most PROTOCOL_MAX_LEARNED
+ *		"rates": {"requests": null or {"limit","remaining","reset_at"},"tokens": ...},	as the headers of its newest answers say
  *	"currency": "USD", "models": [ {"name": "gpt-4o*","input_price": "2.5","output_price": "10"} ],	for a million tokens; "0": not known; "*" stands for
  *		any letters, and the first that fits a model counts
  *	"disk_free_bytes": N, "you": {"uid": N, "is_operator": bool} }
@@ -148,6 +154,7 @@
 #define PROTOCOL_MAX_BATCH_ID 4096 /* bytes of a provider's id */
 #define PROTOCOL_MAX_ERRORS 1000   /* refused lines listed in errors.data */
 #define PROTOCOL_MAX_SHARDS 1000   /* shards listed in a batch object */
+#define PROTOCOL_MAX_LEARNED 100   /* models, and things that were learned, of a provider */
 #define PROTOCOL_MAX_DIGEST 100	   /* messages in a digest */
 #define PROTOCOL_LIST_DEFAULT 20
 #define PROTOCOL_LIST_MAX 100

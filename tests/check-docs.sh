@@ -22,11 +22,11 @@ differ()
 # "section key default" lines of the program, the example file and the manual; "-": no default.
 "$builddir/batchd" --print-keys 2>/dev/null | LC_ALL=C sort >"$tap_folder/keys"
 awk '
-/^#?\[[a-z]+/ { section = $0; gsub(/^#?\[|[] ].*$/, "", section) }
+/^#?\[[a-z]+/ { section = $0; gsub(/^#?\[|[] ].*$/, "", section); if ($3 == "model") section = section "-model" }
 /^#?[a-z_]+ = / { key = $1; sub(/^#/, "", key); print section, key, $3 }' conf/batchd.conf |
 	LC_ALL=C sort >"$tap_folder/conf"
 awk '
-/^\.Ss Section \[/ { section = $3; gsub(/[][]/, "", section) }
+/^\.Ss Section \[/ { section = $3; gsub(/[][]/, "", section); if ($5 == "model") section = section "-model" }
 /^\.Sh/ { section = "" }
 section && /^\.It Cm [a-z_]+ = Ar/ { key = $3; value = "" }
 section && key && value == "default" && /^\.Cm / { print section, key, $2; key = "" }

@@ -13,7 +13,7 @@
 #include "daemon/io/vault.h"
 #include "daemon/model/price.h"
 #include "daemon/protocol.h"
-#include "daemon/work/budget.h"
+#include "daemon/work/admission.h"
 #include "daemon/work/eta.h"
 #include "daemon/work/rows.h"
 
@@ -123,20 +123,26 @@ static struct json_object *tally_object(const struct shard_tally *tally)
 
 /* What an array of one job's objects is made with. */
 struct making {
-	struct store *store;
+	const struct door_parts *parts;
 	int64_t now;
 	const struct config *config;
 	struct json_object *array;
 };
 
-/* Nobody takes up a shard whose provider is gone, so nothing is written of it. */
-static const char *shard_why(const struct making *making, const struct shard *shard)
+/* Why a shard waits, and until when: of one in the queue that is computed, any other one has it with it. */
+static char *shard_why(const struct making *making, const struct shard *shard, int64_t *ret_until)
 {
+	const struct door_parts *parts = making->parts;
 	bool waits = shard->state == SHARD_CUT || shard->state == SHARD_UPLOADED;
+	char *why = admission_why(parts->store, parts->providers, shard, making->now, ret_until);
 
-	if (shard->why || !waits || config_provider_find(making->config, shard->provider))
-		return shard->why;
-	return "its provider is not in the configuration any more";
+	if (why)
+		return why;
+	/* Nobody takes up a shard whose provider is gone, so nothing is written of it. */
+	if (!shard->why && waits && !config_provider_find(making->config, shard->provider))
+		return xstrdup("its provider is not in the configuration any more");
+	*ret_until = shard->why ? shard->due_at : 0;
+	return xstrdup(shard->why);
 }
 
 /* NULL: it is not known. */
@@ -147,7 +153,10 @@ static struct json_object *eta_object(int64_t seconds)
 
 static void add_shard(const struct shard *shard, void *context)
 {
+	static const char *const queues[] = { [SHARD_WAITING] = "waiting", [SHARD_PARKED] = "parked" };
 	const struct making *making = context;
+	int64_t until = 0;
+	auto_free char *why = shard_why(making, shard, &until);
 	struct json_object *object = json_object_new_object();
 	/* clang-format off */
 	const struct number numbers[] = {
@@ -155,6 +164,7 @@ static void add_shard(const struct shard *shard, void *context)
 		{ "bytes",    shard->bytes },
 		{ "inputs",   shard->inputs },
 		{ "tokens",   shard->tokens },
+		{ "reserved_tokens", shard->reserved_tokens },
 		{ "attempt",  shard->attempt },
 	};
 	/* clang-format on */
@@ -176,9 +186,11 @@ static void add_shard(const struct shard *shard, void *context)
 	json_object_object_add(object, "refusal_code", json_text(shard->refusal_code));
 	json_object_object_add(object, "tally", tally_object(&shard->tally));
 	json_object_object_add(object, "due_at", json_seconds(shard->due_at));
-	json_object_object_add(object, "eta", eta_object(eta_of_shard(making->store, shard, making->now)));
+	json_object_object_add(object, "queue", json_text(queues[shard->queue]));
+	json_object_object_add(object, "eta", eta_object(eta_of_shard(making->parts->store, shard, making->now)));
 	json_object_object_add(object, "changed_at", json_seconds(shard->changed_at));
-	json_object_object_add(object, "why", json_text(shard_why(making, shard)));
+	json_object_object_add(object, "why", json_text(why));
+	json_object_object_add(object, "until", json_seconds(until));
 	json_object_array_add(making->array, object);
 }
 
@@ -203,7 +215,8 @@ static void add_usage(const struct store_usage *usage, void *context)
 	struct json_object *object = json_object_new_object();
 	const struct number numbers[] = { { "requests", usage->requests },
 					  { "input_tokens", usage->input_tokens },
-					  { "output_tokens", usage->output_tokens } };
+					  { "output_tokens", usage->output_tokens },
+					  { "estimated_tokens", usage->estimated_tokens } };
 
 	json_object_object_add(object, "model", json_text(usage->model));
 	json_object_object_add(object, "provider", json_text(usage->provider));
@@ -241,16 +254,15 @@ static bool is_on_hold(const struct job *job)
 	return job->is_on_hold && job->state != JOB_CANCELLING && !job_is_ended(job->state);
 }
 
-/* Why the first shard that waits in the queue does, where that is its budget. */
-static char *budget_why(struct door *door, const struct job *job, int64_t *ret_until)
+/* Of a job with nothing but shards that wait for their turn: why the first of them does. */
+static char *turn_of(struct door *door, const struct job *job, int64_t *ret_number, int64_t *ret_until)
 {
-	const struct door_parts *parts = &door->parts;
 	auto_shard shard = { 0 };
-	char *why = NULL;
 
-	if (job->state == JOB_RUNNING && !store_queue_first(parts->store, job->id, &shard))
-		(void)budget_has_room(parts->store, parts->config, job, &shard, loop_now_ms(parts->loop), &why, ret_until);
-	return why;
+	if (store_queue_first(door->parts.store, job->id, &shard))
+		return NULL;
+	*ret_number = shard.number;
+	return admission_why(door->parts.store, door->parts.providers, &shard, loop_now_ms(door->parts.loop), ret_until);
 }
 
 /* Why a job waits: a person's word, its own reason, or that of the first shard that has one; and until when, 0: that is not known. */
@@ -261,12 +273,14 @@ static char *why_of(struct door *door, const struct job *job, int64_t *ret_until
 
 	if (is_on_hold(job))
 		return xstrdup("on hold");
-	if (job->why && job->state == JOB_VALID && job->begin_at > loop_now_ms(door->parts.loop))
-		*ret_until = job->begin_at;
+	if (job->why)
+		*ret_until = job->due_at;
 	if (job->why || job_is_ended(job->state))
 		return xstrdup(job->why);
 	why = store_shard_reason(door->parts.store, job->id, &number);
-	return why ? xasprintf("shard %" PRId64 ": %s", number, why) : budget_why(door, job, ret_until);
+	if (!why)
+		why = turn_of(door, job, &number, ret_until);
+	return why ? xasprintf("shard %" PRId64 ": %s", number, why) : NULL;
 }
 
 static void add_why(struct json_object *ours, struct door *door, const struct job *job)
@@ -325,7 +339,7 @@ static void add_choices(struct json_object *ours, const struct job *job, const s
 static void add_details(struct json_object *ours, struct door *door, const struct job *job)
 {
 	struct store *store = door->parts.store;
-	struct making making = { .store = store, .now = loop_now_ms(door->parts.loop), .config = door->parts.config };
+	struct making making = { .parts = &door->parts, .now = loop_now_ms(door->parts.loop), .config = door->parts.config };
 
 	making.array = json_object_new_array();
 	(void)store_shard_usage(store, job->id, add_usage, &making);

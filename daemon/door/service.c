@@ -4,6 +4,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/door/enqueued.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
@@ -30,7 +31,7 @@ static struct json_object *limits_object(const struct provider *provider)
 	struct json_object *object = json_object_new_object();
 	struct load_limits limits;
 
-	provider_limits(provider, &limits);
+	provider_limits(provider, NULL, &limits);
 	json_object_object_add(object, "max_requests", json_object_new_int64(limits.max_requests));
 	json_object_object_add(object, "max_bytes", json_object_new_int64(limits.max_bytes));
 	json_object_object_add(object, "max_inputs", json_object_new_int64(limits.max_inputs));
@@ -97,6 +98,7 @@ static struct json_object *provider_object(const struct visit *visit, struct pro
 	provider_add_health(object, provider, loop_now_ms(parts->loop));
 	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
 	json_object_object_add(object, "limits", limits_object(provider));
+	enqueued_add(object, parts, provider, visit->is_operator);
 	json_object_object_add(object, "batch_discount", percent_object(provider->config->batch_discount));
 	return object;
 }

@@ -27,6 +27,7 @@ struct parse {
 	struct config *config;
 	enum config_section section;
 	void *target;   /* whose members the section's keys fill */
+	char *title;    /* of a [provider NAME model PATTERN], behind its first word */
 	int *key_lines; /* where the section gave each key; 0: not yet */
 	int daemon_line, routes_line;
 	int provider_lines[CONFIG_MAX_PROVIDERS];
@@ -55,12 +56,81 @@ static int open_daemon(struct parse *parse, const char *name)
 	return 0;
 }
 
+static bool is_model_name(const char *name)
+{
+	size_t length = strlen(name);
+
+	for (const char *letter = name; *letter; letter++)
+		if (*letter <= ' ' || *letter > '~')
+			return false;
+	return length > 0 && length <= MAX_MODEL;
+}
+
+/* What stands behind the word "model" in "NAME model PATTERN"; NULL: it is a provider's own section. */
+static const char *pattern_in(const char *title)
+{
+	const char *word = title + strcspn(title, " \t");
+	size_t size;
+
+	word += strspn(word, " \t");
+	size = strcspn(word, " \t");
+	if (size != strlen("model") || strncmp(word, "model", size) != 0)
+		return NULL;
+	return word + size + strspn(word + size, " \t");
+}
+
+static struct config_provider *provider_above(struct parse *parse, const char *title)
+{
+	struct config *config = parse->config;
+	size_t length = strcspn(title, " \t");
+
+	for (size_t i = 0; i < config->provider_count; i++)
+		if (strlen(config->providers[i].name) == length &&
+		    strncmp(config->providers[i].name, title, length) == 0)
+			return &config->providers[i];
+	(void)error_set(&parse->error, -EINVAL, "[provider %s]: there is no section [provider %.*s] above it", title,
+			(int)length, title);
+	return NULL;
+}
+
+static int open_limits(struct parse *parse, const char *title, const char *pattern)
+{
+	struct config_provider *provider = provider_above(parse, title);
+	struct config_provider_model *limits;
+
+	if (!provider)
+		return parse->error.code;
+	if (!is_model_name(pattern))
+		return error_set(&parse->error, -EINVAL,
+				 "[provider NAME model PATTERN] takes a pattern of 1 to %d printable characters without blanks",
+				 MAX_MODEL);
+	for (size_t i = 0; i < provider->model_count; i++)
+		if (strcmp(provider->models[i].pattern, pattern) == 0)
+			return error_set(&parse->error, -EINVAL, "[provider %s] stands here twice (first at line %d)",
+					 title, provider->models[i].line);
+	if (provider->model_count == CONFIG_MAX_MODELS)
+		return error_set(&parse->error, -EINVAL, "more than %d sections [provider %s model PATTERN]",
+				 CONFIG_MAX_MODELS, provider->name);
+	provider->models = xreallocarray(provider->models, provider->model_count + 1, sizeof(*provider->models));
+	limits = &provider->models[provider->model_count++];
+	*limits = (struct config_provider_model){.pattern = xstrdup(pattern), .line = parse->line};
+	config_keys_preset(CONFIG_PROVIDER_MODEL, limits);
+	parse->section = CONFIG_PROVIDER_MODEL;
+	parse->target = limits;
+	free(parse->title);
+	parse->title = xstrdup(title);
+	return 0;
+}
+
 static int open_provider(struct parse *parse, const char *name)
 {
 	struct config *config = parse->config;
 	struct config_provider *provider;
+	const char *pattern = pattern_in(name);
 	size_t length = strlen(name);
 
+	if (pattern)
+		return open_limits(parse, name, pattern);
 	if (length == 0 || length > MAX_NAME || strspn(name, CONFIG_NAME_LETTERS) != length)
 		return error_set(&parse->error, -EINVAL,
 				 "[provider NAME] takes a name of 1 to %d letters, digits, \".\", "
@@ -206,7 +276,9 @@ static int open_section(struct parse *parse, const char *line)
 		    (sections[i].has_name || !name[size]))
 			return sections[i].open(parse, rest);
 	return error_set(&parse->error, -EINVAL,
-			 "unknown section [%s] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])", name);
+			 "unknown section [%s] (there are [daemon], [provider NAME], [provider NAME model PATTERN], [routes], "
+			 "[model NAME] and [user NAME])",
+			 name);
 }
 
 /* Moves one line without its newline into text, as far as it fits. false at the end of the file. */
@@ -293,6 +365,8 @@ static char *section_title(const struct parse *parse)
 			   parse->section == CONFIG_USER     ? user->name :
 							       NULL;
 
+	if (parse->section == CONFIG_PROVIDER_MODEL)
+		return xasprintf("[provider %s]", parse->title);
 	return xasprintf("[%s%s%s]", config_section_name(parse->section), name ? " " : "", name ? name : "");
 }
 
@@ -431,7 +505,9 @@ int config_load(const char *path, struct config **ret_config, struct error *err)
 	config = xcalloc(1, sizeof(*config));
 	config_keys_preset(CONFIG_DAEMON, config);
 	parse.config = config;
-	if (parse_file(&parse) < 0)
+	(void)parse_file(&parse);
+	free(parse.title);
+	if (parse.error.code)
 		return error_set(err, parse.error.code, "%s", parse.error.text);
 	*ret_config = take(config);
 	return 0;
@@ -443,6 +519,11 @@ void config_free(struct config *config)
 		return;
 	for (size_t i = 0; i < config->provider_count; i++) {
 		free(config->providers[i].name);
+		for (size_t k = 0; k < config->providers[i].model_count; k++) {
+			free(config->providers[i].models[k].pattern);
+			config_keys_release(CONFIG_PROVIDER_MODEL, &config->providers[i].models[k]);
+		}
+		free(config->providers[i].models);
 		config_keys_release(CONFIG_PROVIDER, &config->providers[i]);
 	}
 	free(config->providers);
@@ -464,6 +545,14 @@ const struct config_provider *config_provider_find(const struct config *config, 
 	for (size_t i = 0; i < config->provider_count; i++)
 		if (!name || strcmp(config->providers[i].name, name) == 0)
 			return &config->providers[i];
+	return NULL;
+}
+
+const struct config_provider_model *config_provider_model_find(const struct config_provider *provider, const char *model)
+{
+	for (size_t i = 0; i < provider->model_count; i++)
+		if (price_name_fits(provider->models[i].pattern, model))
+			return &provider->models[i];
 	return NULL;
 }
 

@@ -37,6 +37,19 @@ enum config_delete {
 };
 #define CONFIG_MAX_USERS 1024
 #define CONFIG_MAX_ROUTES 256
+#define CONFIG_MAX_MODELS 256 /* sections [model NAME]; so many [provider NAME model PATTERN] of a provider */
+
+/* A [provider NAME model PATTERN] section: what holds for models of that name alone; 0: what [provider NAME] says. */
+struct config_provider_model {
+	char *pattern; /* "*" in it stands for any letters; the first section that fits a model counts */
+	int line;      /* of its header */
+	int64_t max_batches;
+	int64_t max_enqueued_tokens;
+	int64_t max_enqueued_requests;
+	int64_t max_requests;
+	int64_t max_bytes;
+	int64_t bytes_per_token;
+};
 
 /* A [provider NAME] section. Times in milliseconds, sizes in bytes. */
 struct config_provider {
@@ -81,6 +94,9 @@ struct config_provider {
 	int64_t max_inputs;    /* embedding inputs of a batch */
 	int64_t max_tokens;    /* 0, no limit: estimated input tokens of a batch */
 	int64_t bytes_per_token; /* 4: of a request as sent, for the estimate */
+	int64_t max_batches;   /* 0, no limit: batches in flight, of all models together; so are the next two */
+	int64_t max_enqueued_tokens;   /* 0: estimated input tokens of all batches in flight */
+	int64_t max_enqueued_requests; /* 0 */
 	int64_t max_attempts;  /* 3 */
 	int64_t probe_lost;    /* 1h: how long answers that should be there are looked for */
 	int64_t resend_lost;   /* 1%: of a shard's requests, in parts of 10,000 */
@@ -97,6 +113,8 @@ struct config_provider {
 	int64_t sweep_files;   /* 1d: how often its list of files is read for inputs that were missed; 0: never */
 	int64_t stuck_after;   /* 1d: a batch in which nothing moves for so long is stuck; 0: none is */
 	char *stuck_action;    /* tell; or resend: it is cancelled, and its requests are sent again */
+	struct config_provider_model *models; /* in the order of the file */
+	size_t model_count;
 };
 
 /* A [model NAME] section: what a model costs, in millionths of the currency for a million tokens; 0: not known. */
@@ -163,6 +181,9 @@ void config_free(struct config *config);
 
 /* The section called name, the first one for NULL; NULL when there is none. */
 const struct config_provider *config_provider_find(const struct config *config, const char *name);
+
+/* The section of a provider for a model; NULL when none fits its name. */
+const struct config_provider_model *config_provider_model_find(const struct config_provider *provider, const char *model);
 
 /* The prices of a model; NULL when no section fits its name. */
 const struct config_model *config_model_find(const struct config *config, const char *name);

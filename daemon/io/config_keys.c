@@ -44,6 +44,7 @@ struct config_key {
 #define PROVIDER(member) CONFIG_PROVIDER, #member, offsetof(struct config_provider, member)
 #define LIMIT(member)    CONFIG_DAEMON, #member, offsetof(struct config, limits.member)
 #define USER(member)     CONFIG_USER, #member, offsetof(struct config_user, limits.member)
+#define PROVIDER_MODEL(member)   CONFIG_PROVIDER_MODEL, #member, offsetof(struct config_provider_model, member)
 #define MODEL(member)    CONFIG_MODEL, #member, offsetof(struct config_model, member)
 #define KIB              INT64_C(1024)
 #define SECOND           INT64_C(1000)
@@ -360,6 +361,9 @@ static const struct config_key keys[] = {
 	{ PROVIDER(max_inputs),		set_amount,	NULL,		&count,	1,	INT64_C(1000000000) },
 	{ PROVIDER(max_tokens),		set_amount,	"0",		&count,	0,	INT64_C(1000000000000) },
 	{ PROVIDER(bytes_per_token),	set_amount,	"4",		&count,	1,	1000 },
+	{ PROVIDER(max_batches),	set_amount,	"0",		&count,	0,	INT64_C(1000000000) },
+	{ PROVIDER(max_enqueued_tokens), set_amount,	"0",		&count,	0,	INT64_C(1000000000000000) },
+	{ PROVIDER(max_enqueued_requests), set_amount,	"0",		&count,	0,	INT64_C(1000000000000) },
 	{ PROVIDER(max_attempts),	set_amount,	"3",		&count,	1,	100 },
 	{ PROVIDER(probe_lost),		set_amount,	"1h",		&duration, 0,	7 * DAY },
 	{ PROVIDER(resend_lost),	set_percent,	"1%",				NULL, 0, 10000 },
@@ -381,6 +385,12 @@ static const struct config_key keys[] = {
 	{ USER(max_bytes),		set_amount,	NULL,		&size,	0,	MOST },
 	{ USER(max_tokens_per_day),	set_amount,	NULL,		&count,	0,	MOST },
 	{ USER(max_cost_per_day),	set_money,	NULL,				NULL, 0, 0 },
+	{ PROVIDER_MODEL(max_batches),		set_amount,	NULL,		&count,	1,	INT64_C(1000000000) },
+	{ PROVIDER_MODEL(max_enqueued_tokens),	set_amount,	NULL,		&count,	1,	INT64_C(1000000000000000) },
+	{ PROVIDER_MODEL(max_enqueued_requests), set_amount,	NULL,		&count,	1,	INT64_C(1000000000000) },
+	{ PROVIDER_MODEL(max_requests),		set_amount,	NULL,		&count,	1,	50000 },
+	{ PROVIDER_MODEL(max_bytes),		set_amount,	NULL,		&size,	1,	INT64_C(10000000000) },
+	{ PROVIDER_MODEL(bytes_per_token),	set_amount,	NULL,		&count,	1,	1000 },
 	{ MODEL(input_price),		set_price,	NULL,				NULL, 0, 0 },
 	{ MODEL(output_price),		set_price,	NULL,				NULL, 0, 0 },
 };
@@ -394,6 +404,7 @@ const char *config_section_name(enum config_section section)
 		[CONFIG_DAEMON]   = "daemon",
 		[CONFIG_PROVIDER] = "provider",
 		[CONFIG_ROUTES]   = "routes",
+		[CONFIG_PROVIDER_MODEL]   = "provider-model",
 		[CONFIG_MODEL]    = "model",
 		[CONFIG_USER]     = "user",
 	};

@@ -16,9 +16,17 @@ struct error;
 #define CONFIG_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define CONFIG_NAME_LETTERS CONFIG_LETTERS "0123456789._-"
 
-enum config_section { CONFIG_NONE, CONFIG_DAEMON, CONFIG_PROVIDER, CONFIG_ROUTES, CONFIG_MODEL, CONFIG_USER };
+enum config_section {
+	CONFIG_NONE,
+	CONFIG_DAEMON,
+	CONFIG_PROVIDER,
+	CONFIG_PROVIDER_MODEL,
+	CONFIG_ROUTES,
+	CONFIG_MODEL,
+	CONFIG_USER,
+};
 
-/* "daemon", "provider", "routes", "model", "user". */
+/* "daemon", "provider", "provider-model", "routes", "model", "user". */
 const char *config_section_name(enum config_section section);
 
 /* How many keys there are, in all sections. */

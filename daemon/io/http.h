@@ -85,6 +85,12 @@ struct http_response {
 	const char *retry_after;
 	const char *retry_after_ms;
 	const char *request_id;	  /* x-request-id */
+	const char *limit_requests;	/* x-ratelimit-limit-requests; so are the others of theirs */
+	const char *remaining_requests;
+	const char *reset_requests;
+	const char *limit_tokens;
+	const char *remaining_tokens;
+	const char *reset_tokens;
 	const char *accept_ranges;
 	const char *content_range;
 	/* Undone already, unless is_raw. The library does not notice an encoded stream that is short while its

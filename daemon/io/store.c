@@ -395,6 +395,8 @@ static int prepare(struct store *store, const char *path, uint64_t random, struc
 	if (!r)
 		r = flush_log(store, err);
 	if (!r)
+		r = store_queue_watch(store, err);
+	if (!r)
 		r = prepare_all(store, err);
 	if (r)
 		return r;

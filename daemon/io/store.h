@@ -115,12 +115,37 @@ struct store_line {
 	int64_t priority;
 	int64_t uid;
 };
-/* The next line in which anybody waits, due or not, by model, priority and uid; after NULL: the first. -ENOENT: there is none. */
+/*
+ * Counts every change, committed or not, of who waits, of what is under way and of what was learned. Two calls with the same answer have
+ * nothing between them that could let anybody go who could not go before, but for the time.
+ */
+int64_t store_queue_version(const struct store *store);
+/*
+ * The next line in which anybody waits: the highest priority first, and among equals by falling uid and model; after NULL: the first.
+ * -ENOENT: there is none.
+ */
 int store_queue_next(struct store *store, const char *provider, const struct store_line *after,
 		     struct store_line *ret_line);
-/* The first shard of a line that is due at now, by job and number, behind (job, number); the caller releases. -ENOENT: there is none. */
-int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t job,
-		     int64_t number, int64_t now, struct shard *ret_shard);
+/*
+ * The first shard of a line, by job and number; the caller releases. -ENOENT: there is none. -EUCLEAN: what is known of it is damaged;
+ * it left the line then, due at now, so that whoever takes it up holds it.
+ */
+int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t now,
+		     struct shard *ret_shard);
+/* What is wanted of a shard. */
+struct store_size {
+	int64_t most_bytes, most_requests;
+};
+/* The first of the next few shards behind (job, number) in a line that is not larger. As above, without the damage. */
+int store_queue_small(struct store *store, const char *provider, const struct store_line *line, int64_t job,
+		      int64_t number, const struct store_size *size, struct shard *ret_shard);
+/* The last shard of a job in a line. As above. */
+int store_queue_last(struct store *store, const char *provider, const struct store_line *line, int64_t job,
+		     struct shard *ret_shard);
+/* How many stand before a waiting shard in its own line; counted up to most. */
+int store_queue_ahead(struct store *store, int64_t shard, int64_t most, int64_t *ret_count);
+/* The first shard of a job of which nothing is open but what waits; the caller releases. -ENOENT: it is not such a job. */
+int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard);
 
 /* The first shard of a job that waits in a line, due or not; the caller releases. -ENOENT: there is none. */
 int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard);
@@ -179,10 +204,11 @@ struct store_flight {
 	const char *model;
 	int64_t uid;
 	int64_t batches;  /* shards that were admitted and have not ended there */
-	int64_t unsent;	  /* of those: not created yet */
+	int64_t unsent;	  /* of those: on their way to be created */
 	int64_t requests;
 	int64_t tokens;	  /* reserved */
 };
+/* By model and user. */
 int store_flight(struct store *store, const char *provider,
 		 void (*visit)(const struct store_flight *flight, void *context), void *context);
 
@@ -243,6 +269,7 @@ struct store_usage {
 	const char *provider;
 	int64_t requests; /* in answers that count */
 	int64_t input_tokens, output_tokens;
+	int64_t estimated_tokens; /* of the input, when it was sent */
 };
 /* What the collected shards of a job used, a model at a time, by name, and of that a provider at a time. */
 int store_shard_usage(struct store *store, int64_t job,

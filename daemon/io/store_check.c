@@ -20,6 +20,13 @@
 #define COUNTED_JOB                                                                                \
 	"NOT EXISTS (SELECT 1 FROM shard WHERE shard.job = job.id AND shard.state = 5 AND NOT (" IS_COUNTED "))"
 #define SUM_OF(what) "(SELECT ifnull(sum(" what "), 0) FROM shard WHERE shard.job = job.id AND shard.state = 5)"
+/* Which sums are under way, as they were kept and as they are; and those of the first that are not among the second. */
+#define FLIGHT_COUNTED "SELECT provider, model, uid, batches, unsent, requests, tokens FROM flight"
+#define FLIGHT_ADDED_UP                                                                            \
+	"SELECT provider, model, uid, count(*), "                                                  \
+	"count(*) FILTER (WHERE state IN (0, 1) AND (intended_at = 0 OR why IS NULL)), sum(requests), " \
+	"sum(reserved_tokens) FROM shard WHERE admitted_at > 0 AND state IN (0, 1, 2, 6) GROUP BY 1, 2, 3"
+#define FLIGHT_DIFFERS(some, others) "SELECT provider, model, uid FROM (" some " EXCEPT " others ")"
 
 /* clang-format off */
 static const char *const contradictions[] = {
@@ -96,6 +103,12 @@ static const char *const contradictions[] = {
 		"WHERE job.uid = outstanding.uid AND state IN (0, 1, 2, 3))",
 	"SELECT job, shard, 'its history names a shard that it does not have' FROM event WHERE shard <> 0 "
 		"AND NOT EXISTS (SELECT 1 FROM shard WHERE shard.job = event.job AND shard.number = event.shard) GROUP BY job, shard",
+	/* what is under way, and the shards that it is the sum of */
+	"SELECT 0, 0, 'what is counted as under way at ' || provider || ' for user ' || uid || ' and ' || model || "
+		"' is not what its shards add up to' FROM (" FLIGHT_DIFFERS(FLIGHT_COUNTED, FLIGHT_ADDED_UP) " UNION "
+		FLIGHT_DIFFERS(FLIGHT_ADDED_UP, FLIGHT_COUNTED) ")",
+	"SELECT job, number, 'it waits for its turn, and is not to be sent' FROM shard WHERE queue <> 0 "
+		"AND (state NOT IN (0, 1) OR admitted_at > 0)",
 	/* what belongs to jobs */
 	"SELECT job, 0, 'a record of it, ' || name || ', is there, and it is not' FROM record WHERE job NOT IN (SELECT id FROM job)",
 	"SELECT 0, 0, 'file ' || id || ' has ' || bytes || ' bytes' FROM file WHERE bytes < 0",

@@ -154,6 +154,7 @@ int store_shard_usage(struct store *store, int64_t job,
 			.input_tokens = sqlite3_column_int64(statement, 2),
 			.output_tokens = sqlite3_column_int64(statement, 3),
 			.provider = store_sql_peek(statement, 4),
+			.estimated_tokens = sqlite3_column_int64(statement, 5),
 		};
 
 		visit(&usage, context);

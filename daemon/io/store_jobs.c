@@ -122,6 +122,15 @@ static int take_shard(sqlite3_stmt *statement, struct shard *ret_shard)
 	return r;
 }
 
+int store_sql_shard(struct store *store, sqlite3_stmt *statement, struct shard *ret_shard)
+{
+	int r = store_sql_step(store, statement);
+
+	if (r != 1)
+		return r ? r : -ENOENT;
+	return take_shard(statement, ret_shard);
+}
+
 /* Runs a bound list of jobs or shards to its end, or to its first failure. */
 static int visit_jobs(struct store *store, sqlite3_stmt *statement,
 		      void (*visit)(const struct job *, void *), void *context)
@@ -310,15 +319,11 @@ void store_shard_save(struct store *store, const struct shard *shard)
 int store_shard_get(struct store *store, int64_t shard, struct shard *ret_shard)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_GET);
-	int r;
 
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, shard);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	return take_shard(statement, ret_shard);
+	return store_sql_shard(store, statement, ret_shard);
 }
 
 int store_shard_list(struct store *store, int64_t job, int64_t after, size_t limit,
@@ -379,56 +384,6 @@ int store_shard_file_owner(struct store *store, const char *provider, const char
 	return read_row(store, statement, 1, &ret_owner);
 }
 
-int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard)
-{
-	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_FIRST);
-	int r;
-
-	if (!statement)
-		return -EIO;
-	(void)sqlite3_bind_int64(statement, 1, job);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	return take_shard(statement, ret_shard);
-}
-
-int store_queue_placed(struct store *store, int64_t job, int64_t number, struct shard *ret_shard)
-{
-	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_PLACED);
-	int r;
-
-	if (!statement)
-		return -EIO;
-	(void)sqlite3_bind_int64(statement, 1, job);
-	(void)sqlite3_bind_int64(statement, 2, number);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	return take_shard(statement, ret_shard);
-}
-
-int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t job,
-		     int64_t number, int64_t now, struct shard *ret_shard)
-{
-	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_HEAD);
-	int r;
-
-	if (!statement)
-		return -EIO;
-	store_sql_bind_text(statement, 1, provider);
-	store_sql_bind_text(statement, 2, line->model);
-	(void)sqlite3_bind_int64(statement, 3, line->priority);
-	(void)sqlite3_bind_int64(statement, 4, line->uid);
-	(void)sqlite3_bind_int64(statement, 5, job);
-	(void)sqlite3_bind_int64(statement, 6, number);
-	(void)sqlite3_bind_int64(statement, 7, now);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	return take_shard(statement, ret_shard);
-}
-
 int store_shard_live(struct store *store, const char *provider, int64_t since, size_t limit,
 		     void (*visit)(const struct shard *shard, void *context), void *context)
 {
@@ -456,7 +411,6 @@ int store_shard_waiting(struct store *store, const struct shard *like, int64_t m
 			struct shard *ret_shard)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_WAITING);
-	int r;
 
 	if (!statement)
 		return -EIO;
@@ -467,10 +421,7 @@ int store_shard_waiting(struct store *store, const struct shard *like, int64_t m
 	(void)sqlite3_bind_int64(statement, 5, most_redone);
 	(void)sqlite3_bind_int64(statement, 6, after);
 	store_sql_bind_text(statement, 7, like->provider);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	return take_shard(statement, ret_shard);
+	return store_sql_shard(store, statement, ret_shard);
 }
 
 int store_shard_busy(struct store *store, const struct shard *like, int64_t after, int64_t *ret_count)
@@ -611,7 +562,7 @@ int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
 
 void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
 {
-	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_QUEUE, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
+	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
 					    SQL_ABSENT_ANEW };
 
 	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {

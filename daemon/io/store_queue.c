@@ -2,8 +2,53 @@
 #include <errno.h>
 
 #include "daemon/base/cleanup.h"
+#include "daemon/base/error.h"
 #include "daemon/io/store.h"
 #include "daemon/io/store_sql.h"
+
+/* So many shards of a line are looked at for a small one. */
+#define FEW 256
+
+/*
+ * They belong to the connection, not to the schema: whoever changes a shard, by whatever statement, is noticed, and nothing is written for
+ * it. The first two are of those that wait; the others are of the sums, which are changed by triggers of their own.
+ */
+#define NOTICE " BEGIN SELECT batchd_queue_changed(); END;"
+static const char *const watchers =
+	"CREATE TEMP TRIGGER queue_grows AFTER INSERT ON main.shard WHEN new.queue = 1" NOTICE
+	"CREATE TEMP TRIGGER queue_moves AFTER UPDATE ON main.shard WHEN old.queue = 1 OR new.queue = 1" NOTICE
+	"CREATE TEMP TRIGGER flight_grows AFTER INSERT ON main.flight" NOTICE
+	"CREATE TEMP TRIGGER flight_moves AFTER UPDATE ON main.flight" NOTICE
+	"CREATE TEMP TRIGGER learned_grows AFTER INSERT ON main.learned" NOTICE
+	"CREATE TEMP TRIGGER learned_moves AFTER UPDATE ON main.learned" NOTICE
+	"CREATE TEMP TRIGGER job_budget_moves AFTER UPDATE ON main.job WHEN old.budget_tokens <> new.budget_tokens "
+	"OR old.budget_cost <> new.budget_cost OR old.spent_tokens <> new.spent_tokens OR old.spent_cost <> new.spent_cost" NOTICE
+	"CREATE TEMP TRIGGER spending_moves AFTER UPDATE ON main.spending" NOTICE
+	"CREATE TEMP TRIGGER learned_ends AFTER DELETE ON main.learned" NOTICE;
+
+static void on_queue_changed(sqlite3_context *context, int count, sqlite3_value **values)
+{
+	struct store *store = sqlite3_user_data(context);
+
+	(void)count;
+	(void)values;
+	store->queue_version++;
+}
+
+int store_queue_watch(struct store *store, struct error *err)
+{
+	int code = sqlite3_create_function_v2(store->db, "batchd_queue_changed", 0, SQLITE_UTF8 | SQLITE_INNOCUOUS,
+					      store, on_queue_changed, NULL, NULL, NULL);
+
+	if (code != SQLITE_OK)
+		return error_set(err, store_sql_errno(code), "%s", sqlite3_errmsg(store->db));
+	return store_sql_execute(store, watchers, err);
+}
+
+int64_t store_queue_version(const struct store *store)
+{
+	return store->queue_version;
+}
 
 int store_queue_next(struct store *store, const char *provider, const struct store_line *after,
 		     struct store_line *ret_line)
@@ -14,9 +59,9 @@ int store_queue_next(struct store *store, const char *provider, const struct sto
 	if (!statement)
 		return -EIO;
 	store_sql_bind_text(statement, 1, provider);
-	store_sql_bind_text(statement, 2, after ? after->model : "");
-	(void)sqlite3_bind_int64(statement, 3, after ? after->priority : -1);
-	(void)sqlite3_bind_int64(statement, 4, after ? after->uid : -1);
+	(void)sqlite3_bind_int64(statement, 2, after ? after->priority : INT64_MAX);
+	(void)sqlite3_bind_int64(statement, 3, after ? after->uid : INT64_MAX);
+	store_sql_bind_text(statement, 4, after ? after->model : "");
 	r = store_sql_step(store, statement);
 	if (r != 1)
 		return r ? r : -ENOENT;
@@ -27,6 +72,103 @@ int store_queue_next(struct store *store, const char *provider, const struct sto
 	};
 	(void)sqlite3_reset(statement);
 	return 0;
+}
+
+/* A statement about a line, which its first four values name. */
+static sqlite3_stmt *ask_line(struct store *store, enum sql which, const char *provider, const struct store_line *line)
+{
+	sqlite3_stmt *statement = which == SQL_QUEUE_EXPEL ? store_sql_write(store, which) : store_sql(store, which);
+
+	if (!statement)
+		return NULL;
+	store_sql_bind_text(statement, 1, provider);
+	store_sql_bind_text(statement, 2, line->model);
+	(void)sqlite3_bind_int64(statement, 3, line->priority);
+	(void)sqlite3_bind_int64(statement, 4, line->uid);
+	return statement;
+}
+
+int store_queue_head(struct store *store, const char *provider, const struct store_line *line, int64_t now,
+		     struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = ask_line(store, SQL_QUEUE_HEAD, provider, line);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	r = store_sql_shard(store, statement, ret_shard);
+	if (r != -EUCLEAN)
+		return r;
+	statement = ask_line(store, SQL_QUEUE_EXPEL, provider, line);
+	if (statement) {
+		(void)sqlite3_bind_int64(statement, 5, now);
+		store_sql_run(store, statement);
+	}
+	return -EUCLEAN;
+}
+
+int store_queue_small(struct store *store, const char *provider, const struct store_line *line, int64_t job,
+		      int64_t number, const struct store_size *size, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = ask_line(store, SQL_QUEUE_SMALL, provider, line);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 5, job);
+	(void)sqlite3_bind_int64(statement, 6, number);
+	(void)sqlite3_bind_int64(statement, 7, size->most_bytes);
+	(void)sqlite3_bind_int64(statement, 8, size->most_requests);
+	(void)sqlite3_bind_int64(statement, 9, FEW);
+	return store_sql_shard(store, statement, ret_shard);
+}
+
+int store_queue_last(struct store *store, const char *provider, const struct store_line *line, int64_t job,
+		     struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = ask_line(store, SQL_QUEUE_LAST, provider, line);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 5, job);
+	return store_sql_shard(store, statement, ret_shard);
+}
+
+int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_FIRST);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	return store_sql_shard(store, statement, ret_shard);
+}
+
+int store_queue_ahead(struct store *store, int64_t shard, int64_t most, int64_t *ret_count)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_AHEAD);
+	int r;
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, shard);
+	(void)sqlite3_bind_int64(statement, 2, most);
+	r = store_sql_step(store, statement);
+	if (r != 1)
+		return r ? r : -ENOENT;
+	*ret_count = sqlite3_column_int64(statement, 0);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
+int store_queue_placed(struct store *store, int64_t job, int64_t number, struct shard *ret_shard)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_PLACED);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, job);
+	(void)sqlite3_bind_int64(statement, 2, number);
+	return store_sql_shard(store, statement, ret_shard);
 }
 
 char *store_unsent_provider(struct store *store, const char *after)

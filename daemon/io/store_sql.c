@@ -37,13 +37,16 @@
 
 /* Whether a row of the shards, as a trigger sees it, is under way at its provider, or about to be. */
 #define IN_FLIGHT(row) "(" row ".admitted_at > 0 AND " row ".state IN (0, 1, 2, 6))"
+/* Whether its create is still to come. One in doubt, whose fate is being looked up, is as good as sent: it must not hold up the rest. */
+#define UNSENT(row) "(" row ".state IN (0, 1) AND (" row ".intended_at = 0 OR " row ".why IS NULL))"
 #define FLIGHT_TAKE                                                                                \
-	"UPDATE flight SET batches = batches - 1, unsent = unsent - (old.state IN (0, 1)),"         \
+	"UPDATE flight SET batches = batches - 1, unsent = unsent - " UNSENT("old") ","             \
 	"  requests = requests - old.requests, tokens = tokens - old.reserved_tokens"               \
-	"  WHERE " IN_FLIGHT("old") " AND provider = old.provider AND model = old.model AND uid = old.uid;"
+	"  WHERE " IN_FLIGHT("old") " AND provider = old.provider AND model = old.model AND uid = old.uid;" \
+	"DELETE FROM flight WHERE batches = 0 AND provider = old.provider AND model = old.model AND uid = old.uid;"
 #define FLIGHT_ADD                                                                                 \
 	"INSERT INTO flight (provider, model, uid, batches, unsent, requests, tokens)"              \
-	"  SELECT new.provider, new.model, new.uid, 1, new.state IN (0, 1), new.requests,"           \
+	"  SELECT new.provider, new.model, new.uid, 1, " UNSENT("new") ", new.requests,"             \
 	"  new.reserved_tokens WHERE " IN_FLIGHT("new")                                             \
 	"  ON CONFLICT (provider, model, uid) DO UPDATE SET batches = batches + 1,"                  \
 	"  unsent = unsent + excluded.unsent, requests = requests + excluded.requests,"              \
@@ -59,6 +62,7 @@
 #define JOB_COUNT_ADD                                                                              \
 	"INSERT INTO job_count (uid, state, count) VALUES (new.uid, new.state, 1)"                  \
 	"  ON CONFLICT (uid, state) DO UPDATE SET count = count + 1;"
+#define QUEUED_AT "queue = 1 AND provider = ?1 "
 
 /* States that have ended, as the enums number them. */
 #define SHARD_ENDED_STATES "(5, 7, 8)"
@@ -126,7 +130,7 @@ static const char *const statements[SQL_COUNT] = {
 			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT (SELECT count(*) FROM shard WHERE state = 2 AND provider = ?1) + (SELECT count(*) "
 				"FROM shard WHERE state IN (1, 2) AND state = 1 AND intended_at > 0 AND provider = ?1)",
-	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens), provider FROM shard "
+	[SQL_SHARD_USAGE] = "SELECT model, sum(ok), sum(input_tokens), sum(output_tokens), provider, sum(tokens) FROM shard "
 			    "WHERE job = ?1 AND state = 5 GROUP BY model, provider "
 			    "HAVING sum(input_tokens + output_tokens) > 0 ORDER BY model, provider",
 	[SQL_SHARD_WAITING] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 0 AND model = ?2 "
@@ -143,7 +147,7 @@ static const char *const statements[SQL_COUNT] = {
 			     "WHERE id = ?1 AND state = 6",
 	[SQL_SHARD_KIN]    = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 7 "
 			     "AND batch_id IS NULL AND (intended_at > 0 OR absent_at < 0) ORDER BY number DESC LIMIT ?2",
-	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL "
+	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL AND queue = 0 "
 			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY due_at > 0, number LIMIT 1",
 	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2, queue = 0 "
 			     "WHERE job = ?1 AND (due_at > ?2 OR queue > 0 OR state = 6 OR "
@@ -155,18 +159,17 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at FROM shard WHERE due_at > 0 AND due_at <= ?1 AND queue = 0 "
 			      "AND state IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
 	[SQL_HOLD_JOB]    = "UPDATE job SET due_at = 0, why = ?2 WHERE id = ?1",
-	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2 WHERE id = ?1",
+	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2, "
+			    "admitted_at = iif(state IN (0, 1) AND intended_at = 0, 0, admitted_at) WHERE id = ?1",
 	[SQL_PULL_JOBS]   = "UPDATE job SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
 	/* An index that holds some rows alone is used where its very condition stands in the statement. */
 	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND queue = 0 AND due_at > ?2",
-	[SQL_PULL_QUEUE]  = "UPDATE shard SET due_at = ?1 WHERE queue = 1 AND due_at > ?2",
 	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2 AND kind <> 2",
 	/* Results are kept for a while: it begins anew where it began in what is now to come. */
 	[SQL_PULL_RESULTS] = "UPDATE stray SET due_at = ?1 + due_at - sent_at, sent_at = ?1 WHERE kind = 2 AND sent_at > ?1",
 	[SQL_ABSENT_ANEW] = "UPDATE shard SET absent_at = ?1 WHERE absent_at > 0 AND state IN (0, 1)",
 	[SQL_NEXT_DUE] = "SELECT min(at) FROM (SELECT min(due_at) AS at FROM job WHERE due_at > 0 AND due_at > ?1 "
 			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > 0 AND due_at > ?1 AND queue = 0 "
-			 "UNION ALL SELECT min(due_at) AS at FROM shard WHERE due_at > ?1 AND queue = 1 "
 			 "UNION ALL SELECT min(deadline_at) AS at FROM job INDEXED BY job_deadline WHERE deadline_at > 0 AND deadline_at > ?1 "
 			 "AND state IN (0, 1, 2))",
 
@@ -187,12 +190,30 @@ static const char *const statements[SQL_COUNT] = {
 				"max(state IN (0, 1, 6)), max(state = 2) FROM shard "
 				"WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES " GROUP BY provider, model, length(requests)",
 
-	[SQL_QUEUE_NEXT]  = "SELECT model, priority, uid FROM shard WHERE queue = 1 AND provider = ?1 "
-			    "AND (model, priority, uid) > (?2, ?3, ?4) ORDER BY model, priority, uid LIMIT 1",
+	/* Not (priority, uid, model) < (?2, ?3, ?4): SQLite would look at every shard of the line that is left. */
+	[SQL_QUEUE_NEXT]  = "SELECT * FROM (SELECT model, priority, uid FROM shard WHERE " QUEUED_AT "AND priority = ?2 "
+			    "AND uid = ?3 AND model < ?4 ORDER BY model DESC LIMIT 1) UNION ALL "
+			    "SELECT * FROM (SELECT model, priority, uid FROM shard WHERE " QUEUED_AT "AND priority = ?2 "
+			    "AND uid < ?3 ORDER BY uid DESC, model DESC LIMIT 1) UNION ALL "
+			    "SELECT * FROM (SELECT model, priority, uid FROM shard WHERE " QUEUED_AT "AND priority < ?2 "
+			    "ORDER BY priority DESC, uid DESC, model DESC LIMIT 1) LIMIT 1",
 	[SQL_QUEUE_HEAD]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
-			    "AND priority = ?3 AND uid = ?4 AND (job, number) > (?5, ?6) AND due_at BETWEEN 1 AND ?7 "
-			    "ORDER BY job, number LIMIT 1",
-	[SQL_QUEUE_FIRST] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND queue = 1 ORDER BY number LIMIT 1",
+			    "AND priority = ?3 AND uid = ?4 ORDER BY job, number LIMIT 1",
+	[SQL_QUEUE_SMALL] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE id = (SELECT id FROM (SELECT id, job, number, bytes, "
+			    "requests FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 AND priority = ?3 "
+			    "AND uid = ?4 AND (job, number) > (?5, ?6) ORDER BY job, number LIMIT ?9) "
+			    "WHERE bytes <= ?7 AND requests <= ?8 ORDER BY job, number LIMIT 1)",
+	[SQL_QUEUE_LAST]  = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE queue = 1 AND provider = ?1 AND model = ?2 "
+			    "AND priority = ?3 AND uid = ?4 AND job = ?5 ORDER BY number DESC LIMIT 1",
+	[SQL_QUEUE_EXPEL] = "UPDATE shard SET queue = 0, due_at = ?5 WHERE id = (SELECT id FROM shard WHERE queue = 1 "
+			    "AND provider = ?1 AND model = ?2 AND priority = ?3 AND uid = ?4 ORDER BY job, number LIMIT 1)",
+	[SQL_QUEUE_AHEAD] = "SELECT count(*) FROM (SELECT 1 FROM shard AS other JOIN shard AS own ON own.id = ?1 "
+			    "WHERE other.queue = 1 AND other.provider = own.provider AND other.priority = own.priority "
+			    "AND other.uid = own.uid AND other.model = own.model "
+			    "AND (other.job, other.number) < (own.job, own.number) LIMIT ?2)",
+	[SQL_QUEUE_FIRST] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND queue = 1 AND NOT EXISTS "
+			    "(SELECT 1 FROM shard WHERE job = ?1 AND queue = 0 AND state NOT IN " SHARD_ENDED_STATES ") "
+			    "ORDER BY number LIMIT 1",
 	[SQL_QUEUE_PARK]  = "UPDATE shard SET queue = 2 WHERE job = ?1 AND queue = 1",
 	[SQL_QUEUE_RELEASE] = "UPDATE shard SET queue = 1 WHERE job = ?1 AND queue = 2",
 	[SQL_QUEUE_PLACED] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND number > ?2 AND queue = 0 "
@@ -202,7 +223,8 @@ static const char *const statements[SQL_COUNT] = {
 				"ORDER BY provider LIMIT 1",
 	[SQL_UNSENT_NEXT] = "SELECT id, job, number FROM shard WHERE " SHARD_UNSENT " AND provider = ?1 "
 			    "AND (job, number) > (?2, ?3) ORDER BY job, number LIMIT 1",
-	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1",
+	[SQL_FLIGHT]      = "SELECT model, uid, batches, unsent, requests, tokens FROM flight WHERE provider = ?1 "
+			    "ORDER BY model, uid",
 
 	[SQL_JOB_WAKE_AFTER]  = "UPDATE job SET due_at = ?2 WHERE after_job = ?1 AND after_job > 0 "
 				"AND state = 1 AND due_at > ?2",
@@ -471,12 +493,12 @@ static const char *const migrations[] = {
 	"UPDATE shard SET (provider, uid) = (SELECT provider, uid FROM job WHERE job.id = shard.job);"
 	/* What was on its way goes on; what waits to be sent waits in the queue. */
 	"UPDATE shard SET admitted_at = max(uploaded_at, batch_created_at, intended_at, 1), reserved_tokens = tokens "
-	"  WHERE state IN (1, 2, 6) OR (state = 0 AND intended_at > 0);"
-	"UPDATE shard SET queue = 1 WHERE state = 0 AND intended_at = 0 AND due_at > 0;"
+	"  WHERE state IN (2, 6) OR (state IN (0, 1) AND intended_at > 0);"
+	"UPDATE shard SET queue = 1 WHERE state IN (0, 1) AND intended_at = 0 AND due_at > 0"
+	"  AND job IN (SELECT id FROM job WHERE state IN (1, 2));"
 	"DROP INDEX shard_due;"
 	"CREATE INDEX shard_due ON shard (due_at) WHERE due_at > 0 AND queue = 0;"
-	"CREATE INDEX shard_queue_due ON shard (due_at) WHERE queue = 1;"
-	"CREATE INDEX shard_queue ON shard (provider, model, priority, uid, job, number) WHERE queue = 1;"
+	"CREATE INDEX shard_queue ON shard (provider, priority, uid, model, job, number) WHERE queue = 1;"
 	/* How many jobs are in each state, added up by the triggers below and by nobody else. */
 	"CREATE TABLE job_count (uid INTEGER NOT NULL, state INTEGER NOT NULL, count INTEGER NOT NULL,"
 	"  PRIMARY KEY (uid, state)) STRICT, WITHOUT ROWID;"
@@ -495,13 +517,14 @@ static const char *const migrations[] = {
 	"  provider TEXT NOT NULL, model TEXT NOT NULL, uid INTEGER NOT NULL, batches INTEGER NOT NULL,"
 	"  unsent INTEGER NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL,"
 	"  PRIMARY KEY (provider, model, uid)) STRICT, WITHOUT ROWID;"
-	"INSERT INTO flight SELECT provider, model, uid, count(*), count(*) FILTER (WHERE state IN (0, 1)),"
+	"INSERT INTO flight SELECT provider, model, uid, count(*), count(*) FILTER (WHERE " UNSENT("shard") "),"
 	"  sum(requests), sum(reserved_tokens) FROM shard WHERE admitted_at > 0 AND state IN (0, 1, 2, 6)"
 	"  GROUP BY provider, model, uid;"
 	"CREATE TRIGGER flight_begins AFTER INSERT ON shard WHEN " IN_FLIGHT("new") " BEGIN " FLIGHT_ADD " END;"
 	"CREATE TRIGGER flight_moves AFTER UPDATE ON shard"
 	"  WHEN (" IN_FLIGHT("old") " OR " IN_FLIGHT("new") ") AND (old.state <> new.state"
-	"  OR (old.admitted_at > 0) <> (new.admitted_at > 0) OR old.reserved_tokens <> new.reserved_tokens)"
+	"  OR (old.admitted_at > 0) <> (new.admitted_at > 0) OR old.reserved_tokens <> new.reserved_tokens"
+	"  OR " UNSENT("old") " <> " UNSENT("new") ")"
 	"  BEGIN " FLIGHT_TAKE " " FLIGHT_ADD " END;"
 	"CREATE TRIGGER flight_ends AFTER DELETE ON shard WHEN " IN_FLIGHT("old") " BEGIN " FLIGHT_TAKE " END;"
 	/* What providers taught us: name says of what, model is '' where it is of the provider. */

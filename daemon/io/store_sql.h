@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct error;
+struct shard;
 
 enum sql {
 	SQL_BEGIN,
@@ -55,7 +56,6 @@ enum sql {
 	SQL_HOLD_SHARD,
 	SQL_PULL_JOBS,
 	SQL_PULL_SHARDS,
-	SQL_PULL_QUEUE,
 	SQL_PULL_STRAYS,
 	SQL_PULL_RESULTS,
 	SQL_ABSENT_ANEW,
@@ -68,6 +68,10 @@ enum sql {
 	SQL_SHARD_UNDER_WAY,
 	SQL_QUEUE_NEXT,
 	SQL_QUEUE_HEAD,
+	SQL_QUEUE_SMALL,
+	SQL_QUEUE_LAST,
+	SQL_QUEUE_EXPEL,
+	SQL_QUEUE_AHEAD,
 	SQL_QUEUE_FIRST,
 	SQL_QUEUE_PARK,
 	SQL_QUEUE_RELEASE,
@@ -170,6 +174,7 @@ struct store {
 	size_t waiter_count;
 	size_t waiter_room;
 	uint64_t id_key;
+	int64_t queue_version; /* store_queue.c */
 	int mark_fd; /* store_mark.c; -1: none */
 	int log_fd;
 };
@@ -177,6 +182,9 @@ struct store {
 /* Begins to mark how far the log has come, after each commit; and the end of that, before the database is closed. */
 void store_mark_open(struct store *store, const char *path);
 void store_mark_close(struct store *store);
+
+/* Begins to count the changes of who waits and of what is under way. Needs the tables. */
+int store_queue_watch(struct store *store, struct error *err);
 
 /* The negative errno for an SQLite result code. */
 int store_sql_errno(int code);
@@ -195,6 +203,8 @@ sqlite3_stmt *store_sql_write(struct store *store, enum sql which);
 void store_sql_run(struct store *store, sqlite3_stmt *statement);
 /* 1: a row is there; 0: no more; negative errno. The last two reset the statement. */
 int store_sql_step(struct store *store, sqlite3_stmt *statement);
+/* The one shard of a bound statement whose columns are its fields; the caller releases. -ENOENT: it has none; -EUCLEAN: it is damaged. */
+int store_sql_shard(struct store *store, sqlite3_stmt *statement, struct shard *ret_shard);
 /* Binds a text, or NULL. It must live until the statement ran. */
 void store_sql_bind_text(sqlite3_stmt *statement, int index, const char *text);
 /* A column's text, NULL for NULL; it lives until the statement goes on. */

@@ -39,6 +39,7 @@ bool load_has_room(const struct load_limits *limits, const struct load *load, co
 	return is_within(limits->max_requests, load->requests, more->requests) &&
 	       is_within(limits->max_bytes, load->bytes, more->bytes) &&
 	       is_within(limits->max_inputs, load->inputs, more->inputs) &&
+	       (!limits->ideal_bytes || is_within(limits->ideal_bytes, load->bytes, more->bytes)) &&
 	       (!limits->max_tokens || is_within(limits->max_tokens, load->tokens, more->tokens));
 }
 

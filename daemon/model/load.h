@@ -21,6 +21,7 @@ struct load_limits {
 	int64_t max_inputs;
 	int64_t max_tokens;	 /* 0: no limit */
 	int64_t bytes_per_token; /* at least 1 */
+	int64_t ideal_bytes;	 /* more are not put together, though one request may have them; 0: as many as fit */
 	int64_t growth;		 /* by which a line becomes longer (or, below 0, shorter) than its record says, for its url */
 };
 

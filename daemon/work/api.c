@@ -15,6 +15,7 @@
 #include "daemon/model/dialect.h"
 #include "daemon/work/api_parse.h"
 #include "daemon/work/api_words.h"
+#include "daemon/work/rates.h"
 
 #define ALL_CALLS 1023
 #define BOTH_LISTS (API_LIST | API_FILES)
@@ -30,6 +31,7 @@ struct api {
 	void *context;
 	struct note *note;
 	struct api_watch watch;
+	struct rates rates;
 };
 
 struct api_request {
@@ -205,6 +207,9 @@ static void finish(struct api_request *request, const struct http_response *resp
 							 request->api->now(request->api->context)),
 	};
 
+	/* Where a file was moved to, the account is not ours. */
+	if (!request->redirects)
+		rates_note(&request->api->rates, response, request->api->now(request->api->context));
 	if (response->transport == HTTP_ANSWERED && response->status >= 300)
 		api_parse_error(response->body, response->body_size, &refusal);
 	answer.verdict = api_judge(request->call, (int)response->transport, response->status,
@@ -431,6 +436,7 @@ struct api *api_new(struct http *http, const struct config_provider *config, con
 	api->config = config;
 	api->now = now;
 	api->context = context;
+	rates_init(&api->rates);
 	make_headers(api, key);
 	return api;
 }
@@ -444,6 +450,11 @@ void api_free(struct api *api)
 		free(api->headers[i]);
 	}
 	free(api);
+}
+
+const struct rates *api_rates(const struct api *api)
+{
+	return &api->rates;
 }
 
 void api_set_note(struct api *api, struct note *note)

@@ -17,6 +17,7 @@ struct http;
 struct http_response;
 struct http_source;
 struct note;
+struct rates;
 
 enum api_call {
 	API_UPLOAD = 1,
@@ -91,6 +92,8 @@ void api_free(struct api *api);
 void api_set_note(struct api *api, struct note *note);
 /* Copied. Before the first call. */
 void api_set_watch(struct api *api, const struct api_watch *watch);
+/* What its newest answers said of its rates; lives as long as the api. */
+const struct rates *api_rates(const struct api *api);
 
 /* POST /files, name ends in .jsonl; source lives until the end. */
 struct api_request *api_upload(struct api *api, const char *name, const struct http_source *source,

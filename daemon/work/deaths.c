@@ -8,8 +8,10 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
+#include "daemon/io/loop.h"
 #include "daemon/io/note.h"
 #include "daemon/io/store.h"
+#include "daemon/work/place.h"
 #include "daemon/work/task.h"
 
 /* What the note names, as it is on disk; a shard of id 0: the job itself. */
@@ -65,6 +67,9 @@ static void hold(struct pipeline *pipeline, const struct note_entry *left, struc
 	pipeline_tell(pipeline, &culprit->job, is_shard ? &culprit->shard : NULL, "job.note", "error", *why);
 	if (is_shard) {
 		culprit->shard.due_at = 0;
+		/* Nobody waits behind what waits for a person. */
+		if (place_is_unsent(&culprit->shard))
+			place_give_back(&culprit->job, &culprit->shard, 0, loop_now_ms(pipeline->loop));
 		store_shard_save(pipeline->store, &culprit->shard);
 	} else {
 		culprit->job.due_at = 0;

@@ -234,7 +234,7 @@ void failed_settle(struct task *task, const struct api_answer *answer, const str
 	else if (move_refused(task, batch->error_code, words))
 		return;
 	else if (api_says_full(batch->error_code, batch->error_message))
-		redo_waiting(task, remote_full_wait(task, task->shard.waits + 1), words);
+		remote_finish_full(task, words, batch->error_code, -1);
 	else if (is_file_missing(batch) && redone < NEW_FILE_TRIES)
 		redo_same(task, redone % SAME_FILE_TRIES ? SHARD_UPLOADED : SHARD_CUT, wait_ms, words);
 	else if (is_too_large(batch))

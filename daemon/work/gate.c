@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "daemon/io/config.h"
+#include "daemon/work/place.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/task.h"
 
@@ -67,7 +68,7 @@ bool gate_needs_provider(const struct task *task)
 {
 	const struct shard *shard = &task->shard;
 
-	if (!shard->id || shard->state == SHARD_FETCHED)
+	if (!shard->id || shard->state == SHARD_FETCHED || place_is_missing(&task->job, shard))
 		return false;
 	if (shard->state == SHARD_UNCERTAIN)
 		return shard->word == SHARD_WORD_BATCH;

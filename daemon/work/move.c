@@ -159,8 +159,8 @@ static bool go(struct move *move)
 	struct error err = { 0 };
 	int r;
 
-	provider_limits(move->next, &move->limits);
-	provider_limits(task->provider, &own);
+	provider_limits(move->next, task->shard.model, &move->limits);
+	provider_limits(task->provider, task->shard.model, &own);
 	if (can_go_itself(move)) {
 		go_itself(move);
 		return true;

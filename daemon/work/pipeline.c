@@ -18,9 +18,12 @@
 #include "daemon/work/api.h"
 #include "daemon/work/deaths.h"
 #include "daemon/work/gate.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/move.h"
 #include "daemon/work/order.h"
+#include "daemon/work/place.h"
 #include "daemon/work/provider.h"
+#include "daemon/work/redo.h"
 #include "daemon/work/task.h"
 #include "daemon/work/tidy.h"
 
@@ -176,6 +179,11 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 	assert(shard_may_go(shard->state, state));
 	shard->state = state;
 	shard->queue = SHARD_FREE;
+	/* One that turned out to have a batch without being let go has its place all the same. */
+	if (state == SHARD_CREATED && !shard->admitted_at) {
+		shard->admitted_at = loop_now_ms(pipeline->loop);
+		shard->reserved_tokens = shard->tokens;
+	}
 	shard->tries = 0;
 	shard->polls = 0;
 	shard->due_at = loop_now_ms(pipeline->loop);
@@ -361,6 +369,19 @@ static bool task_load(struct task *task, const struct store_due *due)
 	return task->step->run != NULL;
 }
 
+/* A shard that was never let go is here to be taken apart: it is more than may be enqueued. */
+static void run(struct task *task)
+{
+	auto_free char *words = NULL;
+
+	if (!place_is_missing(&task->job, &task->shard)) {
+		task->step->run(task);
+		return;
+	}
+	words = xasprintf("its halves go instead: it has most of what may be enqueued of %s at once", task->shard.model);
+	redo_halves(task, words, NULL);
+}
+
 static void enlist(struct task *task)
 {
 	struct pipeline *pipeline = task->pipeline;
@@ -393,7 +414,7 @@ static void begin(struct task *task)
 	task_enter(task);
 	task->is_begun = true;
 	if (!task_skip_deadly(task))
-		task->step->run(task);
+		run(task);
 	note_leave(pipeline->note);
 }
 
@@ -404,6 +425,24 @@ static void task_abandon(struct task *task)
 	free(task);
 }
 
+/* What is to be sent and has no place goes to the queue instead; not so what must be taken apart first. */
+static bool is_queued(struct task *task)
+{
+	struct pipeline *pipeline = task->pipeline;
+	struct limits limits;
+
+	if (!place_is_missing(&task->job, &task->shard))
+		return false;
+	if (task->provider && !task->job.is_on_hold) {
+		limits_load(pipeline->store, task->provider->config, task->shard.model, &limits);
+		if (limits_is_large(&limits, &task->shard))
+			return false;
+	}
+	place_give_back(&task->job, &task->shard, task->shard.due_at, loop_now_ms(pipeline->loop));
+	store_shard_save(pipeline->store, &task->shard);
+	return true;
+}
+
 bool pipeline_run(struct pipeline *pipeline, const struct store_due *due)
 {
 	struct task *task;
@@ -412,7 +451,7 @@ bool pipeline_run(struct pipeline *pipeline, const struct store_due *due)
 		return !pipeline->is_stopping;
 	task = xcalloc(1, sizeof(*task));
 	task->pipeline = pipeline;
-	if (!task_load(task, due)) {
+	if (!task_load(task, due) || is_queued(task)) {
 		task_abandon(task);
 		return true;
 	}

@@ -8,6 +8,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/io/config.h"
 #include "daemon/io/store.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/split.h"
 #include "daemon/work/task.h"
@@ -56,7 +57,8 @@ int pool_join(struct pool *pool, struct task *task, const struct shard *fresh, s
 
 	pool->fresh = *fresh;
 	pool->fresh.job = task->job.id;
-	provider_limits(providers_find(task->pipeline->providers, fresh->provider), &pool->limits);
+	limits_of_batch(task_store(task), providers_find(task->pipeline->providers, fresh->provider), fresh->model,
+			&pool->limits);
 	r = find_waiting(pool, task, err);
 	load = load_of(&pool->waiting);
 	if (r || !pool->waiting.id || !load_has_room(&pool->limits, &load, &more))

@@ -295,9 +295,15 @@ bool provider_is_unable(struct provider *provider, int64_t now, int64_t *ret_sin
 	return true;
 }
 
-void provider_limits(const struct provider *provider, struct load_limits *ret_limits)
+static int64_t smaller_of(int64_t limit, int64_t other)
+{
+	return other && other < limit ? other : limit;
+}
+
+void provider_limits(const struct provider *provider, const char *model, struct load_limits *ret_limits)
 {
 	const struct config_provider *config = provider ? provider->config : NULL;
+	const struct config_provider_model *own = config && model ? config_provider_model_find(config, model) : NULL;
 
 	*ret_limits = (struct load_limits){
 		.max_requests = config ? config->max_requests : LOAD_MAX_REQUESTS,
@@ -307,4 +313,15 @@ void provider_limits(const struct provider *provider, struct load_limits *ret_li
 		.bytes_per_token = config ? config->bytes_per_token : LOAD_BYTES_PER_TOKEN,
 		.growth = provider ? dialect_url_growth(api_terms(provider->api)->url_prefix) : 0,
 	};
+	if (config)
+		ret_limits->max_requests = smaller_of(ret_limits->max_requests, config->max_enqueued_requests);
+	if (!own)
+		return;
+	if (own->max_requests)
+		ret_limits->max_requests = own->max_requests;
+	if (own->max_bytes)
+		ret_limits->max_bytes = own->max_bytes;
+	if (own->bytes_per_token)
+		ret_limits->bytes_per_token = own->bytes_per_token;
+	ret_limits->max_requests = smaller_of(ret_limits->max_requests, own->max_enqueued_requests);
 }

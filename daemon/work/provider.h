@@ -50,8 +50,8 @@ struct provider *providers_at(struct providers *providers, size_t index);
 /* The config that they are of. */
 const struct config *providers_config(const struct providers *providers);
 
-/* What one of its batches may hold; NULL: the official provider's limits. */
-void provider_limits(const struct provider *provider, struct load_limits *ret_limits);
+/* What one of its batches of a model may hold (NULL: of any); without a provider: the official one's limits. */
+void provider_limits(const struct provider *provider, const char *model, struct load_limits *ret_limits);
 
 /*
  * Whether a call may be made at now; if not, ret_wait (may be NULL) says until when, and why. Where it is doubtful whether the provider

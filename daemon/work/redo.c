@@ -79,14 +79,14 @@ void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const 
 	pass_on(task, next, wait_ms, words);
 }
 
-void redo_waiting(struct task *task, int64_t wait_ms, const char *words)
+void redo_waiting(struct task *task, const char *words)
 {
 	struct shard next = heir(task, task_next_number(task));
 
 	next.state = SHARD_UPLOADED;
 	next.redone = task->shard.redone;
 	next.waits = task->shard.waits + 1;
-	pass_on(task, next, wait_ms, words);
+	pass_on(task, next, 0, words);
 }
 
 void redo_settled(struct task *task, const char *words)
@@ -113,7 +113,7 @@ void redo_halves(struct task *task, const char *words, const char *code)
 		task_finish(task, TASK_HOPELESS, words);
 		return;
 	}
-	provider_limits(task->provider, &limits);
+	provider_limits(task->provider, task->shard.model, &limits);
 	r = split_halve(task_vault(task), task->job.id, task->shard.number, number, &limits, loads, &err);
 	if (r) {
 		task_fail(task, r, err.text);

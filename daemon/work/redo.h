@@ -16,8 +16,8 @@ struct task;
  * sent anew, after wait_ms. words: why.
  */
 void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const char *words);
-/* The same for a batch that the provider's queue had no room for: no failure, so it is repeated for as long as it takes. */
-void redo_waiting(struct task *task, int64_t wait_ms, const char *words);
+/* The same for a batch that the provider's queue had no room for: no failure, so it waits for its turn for as long as it takes. */
+void redo_waiting(struct task *task, const char *words);
 
 /*
  * The same for a shard that never had a batch, by a person's word: at once, with the same file where it has one. Should a batch of it

@@ -6,13 +6,13 @@
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/io/config.h"
-#include "daemon/io/loop.h"
-#include "daemon/model/backoff.h"
 #include "daemon/work/api_parse.h"
+#include "daemon/work/limits.h"
+#include "daemon/work/place.h"
+#include "daemon/work/provider.h"
+#include "daemon/work/redo.h"
 #include "daemon/work/task.h"
 
-#define FULL_FIRST_MS (60 * 1000)
-#define FULL_LONGEST_MS (60 * 60 * 1000)
 /* What a shard waits for says so, and by these words the next look knows that it was told. */
 #define STUCK "stuck: "
 
@@ -80,7 +80,40 @@ bool remote_resends_stuck(const struct config_provider *config)
 	return config->stuck_action && strcmp(config->stuck_action, "resend") == 0;
 }
 
-int64_t remote_full_wait(struct task *task, int64_t times)
+void remote_note_accepted(struct store *store, const struct shard *shard, const struct api_batch *batch)
 {
-	return backoff_retry_ms(FULL_FIRST_MS, FULL_LONGEST_MS, (uint32_t)times, loop_random(task_loop(task)));
+	switch (batch->status) {
+	case API_STATUS_IN_PROGRESS:
+	case API_STATUS_FINALIZING:
+	case API_STATUS_COMPLETED:
+		limits_note_accepted(store, shard->provider, shard->model, shard->batch_created_at);
+		break;
+	case API_STATUS_UNKNOWN:
+	case API_STATUS_VALIDATING:
+	case API_STATUS_CANCELLING:
+	case API_STATUS_FAILED:
+	case API_STATUS_EXPIRED:
+	case API_STATUS_CANCELLED:
+		break;
+	}
+}
+
+void remote_finish_full(struct task *task, const char *words, const char *code, int64_t retry_after_ms)
+{
+	switch (limits_note_refusal(task_store(task), task->provider->config, &task->shard, words, retry_after_ms,
+				    task_now(task))) {
+	case LIMITS_HALVE:
+		redo_halves(task, words, code);
+		break;
+	case LIMITS_HOPELESS:
+		task->refusal_code = xstrdup(code);
+		task_finish(task, TASK_HOPELESS, words);
+		break;
+	case LIMITS_WAIT:
+		if (place_is_unsent(&task->shard))
+			task_wait_turn(task, words);
+		else
+			redo_waiting(task, words);
+		break;
+	}
 }

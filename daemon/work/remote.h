@@ -8,6 +8,7 @@
 struct api_batch;
 struct config_provider;
 struct shard;
+struct store;
 struct task;
 
 /* Tells of a status that nobody knows, when it is new: whatever it means, it is no end. */
@@ -25,11 +26,13 @@ bool remote_is_stuck_told(const struct shard *shard);
 char *remote_stuck_words(const struct config_provider *config, const struct api_batch *batch);
 /* Whether a batch that is stuck is to be cancelled, and its requests sent again. */
 bool remote_resends_stuck(const struct config_provider *config);
+/* Whether the status says that the batch was taken up: then what was said of a full queue before it is over. */
+void remote_note_accepted(struct store *store, const struct shard *shard, const struct api_batch *batch);
 
 /*
- * How long a queue that is full at the provider is left alone, when that was found so many times in
- * a row: a minute at first, an hour at most.
+ * Ends the task of a shard that the provider's queue had no room for, by the answer to a call or by what became of its batch: its rows wait
+ * for their turn, with the file that is uploaded, or in halves. No failure, and no attempt. retry_after_ms: what was asked for; -1: nothing.
  */
-int64_t remote_full_wait(struct task *task, int64_t times);
+void remote_finish_full(struct task *task, const char *words, const char *code, int64_t retry_after_ms);
 
 #endif

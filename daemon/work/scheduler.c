@@ -31,7 +31,7 @@ struct scheduler {
 	struct loop *loop;
 	struct store *store;
 	struct pipeline *pipeline;
-	struct providers *providers;
+	struct admission *admission;
 	struct sweeps *sweeps;
 	struct mover *mover;
 	struct loop_timer *timer;
@@ -47,7 +47,7 @@ static void note_due(const struct store_due *due, void *context)
 	scheduler->due[scheduler->count++] = *due;
 }
 
-static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read, int64_t most_ms)
+static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read, int64_t most_ms, int64_t admission_at)
 {
 	int64_t next = 0;
 
@@ -55,7 +55,14 @@ static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_r
 		next = now + UNREAD_SLEEP_MS;
 	else if (!next || next - now > MAX_SLEEP_MS)
 		next = now + MAX_SLEEP_MS;
-	loop_timer_set(scheduler->timer, next - now < most_ms ? next - now : most_ms);
+	if (next - now > most_ms)
+		next = now + most_ms;
+	/* What ran may have brought somebody into the queue, or out of the way. */
+	if (admission_is_behind(scheduler->admission) || admission_at < now)
+		next = now;
+	else if (admission_at < next)
+		next = admission_at;
+	loop_timer_set(scheduler->timer, next - now);
 }
 
 /*
@@ -93,18 +100,18 @@ static void on_time(void *context)
 {
 	struct scheduler *scheduler = context;
 	int64_t now = loop_now_ms(scheduler->loop);
-	int64_t moves_in;
+	int64_t moves_in, admission_at;
 	bool is_read;
 	bool has_more;
 
 	check_clock(scheduler, now);
 	has_more = order_run_deadlines(scheduler->pipeline, now);
 	moves_in = mover_run(scheduler->mover, now);
-	admission_run(scheduler->store, scheduler->providers, now);
+	admission_at = admission_run(scheduler->admission, now);
 	sweeps_run(scheduler->sweeps, now);
 	is_read = run_due(scheduler, now, false);
 	is_read &= run_due(scheduler, now, true);
-	sleep_until_next(scheduler, now, is_read, moves_in);
+	sleep_until_next(scheduler, now, is_read, moves_in, admission_at);
 	if (has_more)
 		scheduler_kick(scheduler);
 }
@@ -121,7 +128,7 @@ struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct p
 
 	scheduler->loop = loop;
 	scheduler->store = store;
-	scheduler->providers = providers;
+	scheduler->admission = admission_new(store, providers);
 	scheduler->pipeline = pipeline;
 	scheduler->mover = mover_new(store, providers, pipeline);
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);
@@ -140,6 +147,7 @@ void scheduler_free(struct scheduler *scheduler)
 	sweeps_free(scheduler->sweeps);
 	loop_timer_free(scheduler->timer);
 	mover_free(scheduler->mover);
+	admission_free(scheduler->admission);
 	free(scheduler);
 }
 

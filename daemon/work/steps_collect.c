@@ -18,6 +18,7 @@
 #include "daemon/work/digest.h"
 #include "daemon/work/needs.h"
 #include "daemon/work/pool.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/route.h"
 #include "daemon/work/rows.h"
@@ -235,7 +236,7 @@ static bool is_one_batch(const struct task *task, const struct shard *fresh)
 	const struct load none = { 0 };
 	struct load_limits limits;
 
-	provider_limits(providers_find(task->pipeline->providers, fresh->provider), &limits);
+	provider_limits(providers_find(task->pipeline->providers, fresh->provider), fresh->model, &limits);
 	return load_has_room(&limits, &none, &load);
 }
 
@@ -244,7 +245,7 @@ static int split_moved(struct again *again, struct task *task, const struct shar
 	struct load_limits limits;
 
 	again->pools[2].fresh = *fresh;
-	provider_limits(next_provider(task), &limits);
+	provider_limits(next_provider(task), fresh->model, &limits);
 	return split_fit(task_vault(task), task->job.id, fresh->number, fresh->number, &limits, &limits, &again->parts,
 			 err);
 }
@@ -351,6 +352,10 @@ static void on_collected(struct task *task)
 	tell_moved(task, result->again[2].requests);
 	add_again(&again, task);
 	note_tally(&task->shard, result);
+	limits_note_usage(task_store(task), &task->shard, task_now(task));
+	if (task->shard.tally.ok)
+		limits_note_accepted(task_store(task), task->shard.provider, task->shard.model,
+				     task->shard.batch_created_at);
 	words = collected_words(result);
 	task_finish(task, TASK_DONE, words);
 }
@@ -384,10 +389,10 @@ void step_collect(struct task *task)
 	int r;
 
 	plan.has_next = next != NULL;
-	provider_limits(next, &plan.next_limits);
+	provider_limits(next, task->shard.model, &plan.next_limits);
 	if (!plan.max_attempts)
 		plan.max_attempts = config ? config->max_attempts : DEFAULT_MAX_ATTEMPTS;
-	provider_limits(task->provider, &plan.limits);
+	provider_limits(task->provider, task->shard.model, &plan.limits);
 	r = check_download(task, 'o', &err) ?: check_download(task, 'e', &err);
 	if (!r)
 		r = collect_new(task_vault(task), &task->job, &task->shard, &plan, &collect, &err);

@@ -71,14 +71,11 @@ static void on_file_refused(struct task *task, const struct api_answer *answer)
 
 static void on_queue_full(struct task *task, const struct api_answer *answer)
 {
-	int64_t wait_ms = remote_full_wait(task, task->shard.tries + 1);
-
 	task->shard.intended_at = 0;
-	task->shard.queue = SHARD_WAITING;
-	task->shard.admitted_at = 0;
-	task->shard.reserved_tokens = 0;
-	task->retry_after_ms = wait_ms > answer->retry_after_ms ? wait_ms : answer->retry_after_ms;
-	task_finish(task, TASK_TRY_AGAIN, answer->words);
+	if (task_is_cancelled(task))
+		task_go(task, SHARD_CANCELLED, "cancelled before a batch was created");
+	else
+		remote_finish_full(task, answer->words, answer->code, answer->retry_after_ms);
 }
 
 /* A clear word: nothing was made. */

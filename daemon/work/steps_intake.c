@@ -16,6 +16,7 @@
 #include "daemon/work/cut.h"
 #include "daemon/work/digest.h"
 #include "daemon/work/intake.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/route.h"
@@ -314,7 +315,7 @@ static void note_group(const struct store_group *group, void *context)
 	cutting->groups = xreallocarray(cutting->groups, count, sizeof(*cutting->groups));
 	cutting->limits = xreallocarray(cutting->limits, count, sizeof(*cutting->limits));
 	cutting->groups[count - 1] = own;
-	provider_limits(own.provider, &cutting->limits[count - 1]);
+	limits_of_batch(task_store(task), own.provider, group->model, &cutting->limits[count - 1]);
 	cutting->count = count;
 }
 

@@ -165,7 +165,8 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 		return;
 	}
 	remote_tell_unknown(task, &batch);
-	(void)remote_note_progress(shard, &batch, task_now(task));
+	if (remote_note_progress(shard, &batch, task_now(task)))
+		remote_note_accepted(task_store(task), shard, &batch);
 	/* They count on for a list in which its twins cannot be looked for. */
 	if (!api_status_is_terminal(batch.status) || !lookup_is_due(task, true))
 		shard->tries = 0;

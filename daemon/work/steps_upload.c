@@ -16,6 +16,7 @@
 #include "daemon/work/order.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/redo.h"
+#include "daemon/work/remote.h"
 #include "daemon/work/strays.h"
 #include "daemon/work/task.h"
 #include "daemon/work/wire.h"
@@ -124,6 +125,10 @@ static void on_uploaded(const struct api_answer *answer, void *context)
 	}
 	if (answer->verdict == API_TOO_LARGE && !task_is_cancelled(task)) {
 		redo_halves(task, answer->words, answer->code);
+		return;
+	}
+	if (answer->verdict == API_FULL && !task_is_cancelled(task)) {
+		remote_finish_full(task, answer->words, answer->code, answer->retry_after_ms);
 		return;
 	}
 	if (answer->verdict == API_REFUSED && move_refused(task, answer->code, answer->words))

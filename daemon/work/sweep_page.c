@@ -119,6 +119,8 @@ static void note(struct sweep *sweep, struct shard *shard, const struct api_batc
 	bool is_changed = remote_note_progress(shard, batch, now);
 
 	sweep->changes += is_changed;
+	if (is_changed)
+		remote_note_accepted(sweep->sweeps->store, shard, batch);
 	if (!is_changed && shard->due_at > now + fallback / 2)
 		return;
 	if (!is_wanted_otherwise(sweep, shard, now))

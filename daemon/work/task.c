@@ -18,6 +18,7 @@
 #include "daemon/work/budget.h"
 #include "daemon/work/gate.h"
 #include "daemon/work/order.h"
+#include "daemon/work/place.h"
 #include "daemon/work/provider.h"
 
 #define EXIT_IO 74
@@ -131,6 +132,8 @@ static void postpone(struct task *task, int64_t wait_ms, const char *words)
 		free(task->shard.why);
 		task->shard.why = xstrdup(words);
 		task->shard.due_at = at;
+		if (place_is_unsent(&task->shard))
+			place_give_back(&task->job, &task->shard, at, task_now(task));
 		order_place(task->pipeline, &task->job, &task->shard);
 		store_shard_save(task->pipeline->store, &task->shard);
 	} else {
@@ -163,7 +166,8 @@ static bool is_retry_news(const char *why, int64_t tries, const char *words)
 	return (is_other && tries < MANY_TRIES) || (tries & (tries - 1)) == 0;
 }
 
-static void finish_try_again(struct task *task, const char *words)
+/* Counts a failure, and tells of it where that is news. */
+static void note_failure(struct task *task, const char *words)
 {
 	bool is_shard = task->shard.id != 0;
 	int64_t *tries = is_shard ? &task->shard.tries : &task->job.tries;
@@ -172,7 +176,12 @@ static void finish_try_again(struct task *task, const char *words)
 	if (is_retry_news(is_shard ? task->shard.why : task->job.why, *tries, words))
 		pipeline_tell(task->pipeline, &task->job, is_shard ? &task->shard : NULL,
 			      is_shard ? "shard.retry" : "job.retry", "warning", words);
-	postpone(task, retry_wait(task, *tries), words);
+}
+
+static void finish_try_again(struct task *task, const char *words)
+{
+	note_failure(task, words);
+	postpone(task, retry_wait(task, task->shard.id ? task->shard.tries : task->job.tries), words);
 }
 
 static void finish_hopeless(struct task *task, const char *words)
@@ -227,6 +236,15 @@ void task_go(struct task *task, enum shard_state state, const char *words)
 
 void task_leave_be(struct task *task)
 {
+	task_end(task);
+}
+
+void task_wait_turn(struct task *task, const char *words)
+{
+	if (refresh_job(task)) {
+		note_failure(task, words);
+		postpone(task, 0, words);
+	}
 	task_end(task);
 }
 
@@ -322,22 +340,21 @@ void task_work(struct task *task, int (*slice)(struct task *task, struct error *
 	loop_timer_set(task->pipeline->worker, 0);
 }
 
-
 /* What is to be sent waits for its turn. What may be at the provider already counts there, and is not held up. */
 static void place(struct task *task, struct shard *shard)
 {
+	int64_t now = task_now(task);
 	auto_job job = { 0 };
 
 	if ((shard->state != SHARD_CUT && shard->state != SHARD_UPLOADED) ||
-	    store_job_get(task->pipeline->store, task->job.id, &job))
+	    store_job_get(task_store(task), task->job.id, &job))
 		return;
-	if (shard->intended_at) {
-		shard->admitted_at = task_now(task);
+	if (!place_is_unsent(shard)) {
+		shard->admitted_at = now;
 		shard->reserved_tokens = shard->tokens;
-		budget_reserve(task->pipeline->store, providers_config(task->pipeline->providers), &job, shard,
-			       task_now(task));
-	} else if (job.state == JOB_VALID || job.state == JOB_RUNNING) {
-		shard->queue = job.is_on_hold ? SHARD_PARKED : SHARD_WAITING;
+		budget_reserve(task_store(task), providers_config(task->pipeline->providers), &job, shard, now);
+	} else {
+		place_give_back(&job, shard, shard->due_at, now);
 	}
 }
 
@@ -350,8 +367,8 @@ void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in
 	copy.marker = marker;
 	if (!copy.provider)
 		copy.provider = task->shard.id ? task->shard.provider : task->job.provider;
-	place(task, &copy);
 	copy.due_at = shard_is_ended(shard->state) ? 0 : task_now(task) + due_in_ms;
+	place(task, &copy);
 	(void)store_shard_add(task->pipeline->store, &copy);
 }
 

@@ -120,6 +120,8 @@ void task_finish(struct task *task, enum task_outcome outcome, const char *words
 void task_go(struct task *task, enum shard_state state, const char *words);
 /* Ends a task that came to nothing: but for what it wrote itself, all stays as it is. */
 void task_leave_be(struct task *task);
+/* Ends a task of a shard that the provider had no room for, in these words: it waits for its turn again, as admission sees it. */
+void task_wait_turn(struct task *task, const char *words);
 /* Ends a task whose local work failed: out of room waits, EIO ends the daemon, damage holds the job, or ends it if it was cancelled. */
 void task_fail(struct task *task, int code, const char *words);
 /*

@@ -85,10 +85,24 @@ static const struct { const char *text, *sentence; } wrong_files[] = {
 	{ "[provider a/b]\n", ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
 	{ "[provider abcdefghijklmnopqrstuvwxyz1234567]\n",
 	  ":1: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
-	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
-	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
-	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
-	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
+	{ PROVIDER "[provider a model]\n",
+	  ":3: [provider NAME model PATTERN] takes a pattern of 1 to 128 printable characters without blanks" },
+	{ PROVIDER "[provider a model m n]\n",
+	  ":3: [provider NAME model PATTERN] takes a pattern of 1 to 128 printable characters without blanks" },
+	{ PROVIDER "[provider b model m]\n", ":3: [provider b model m]: there is no section [provider b] above it" },
+	{ "[provider a model m]\n" PROVIDER, ":1: [provider a model m]: there is no section [provider a] above it" },
+	{ PROVIDER "[provider a model m]\n[provider a model m]\n", ":4: [provider a model m] stands here twice (first at line 3)" },
+	{ PROVIDER "[provider a model m*]\nmax_batches = 0\n",
+	  ":4: [provider a model m*] max_batches: \"0\" is out of range (1 to 1000000000)" },
+	{ PROVIDER "[provider a model m]\nmax_inputs = 1\n", ":4: [provider a model m]: unknown key \"max_inputs\"" },
+	{ PROVIDER "[provider a model m]\nmax_bytes = 1KB\nmax_bytes = 2KB\n",
+	  ":5: [provider a model m] max_bytes: given twice (first at line 4)" },
+	{ PROVIDER "[provider a modell m]\n", ":3: [provider NAME] takes a name of 1 to 32 letters, digits, \".\", \"_\" or \"-\"" },
+	{ "[provider a]\nmax_enqueued_tokens = -1\n", ":2: [provider a] max_enqueued_tokens: \"-1\" is no whole number" },
+	{ "[providers a]\n", ":1: unknown section [providers a] (there are [daemon], [provider NAME], [provider NAME model PATTERN], [routes], [model NAME] and [user NAME])" },
+	{ "[]\n", ":1: unknown section [] (there are [daemon], [provider NAME], [provider NAME model PATTERN], [routes], [model NAME] and [user NAME])" },
+	{ "[daemon x]\n", ":1: unknown section [daemon x] (there are [daemon], [provider NAME], [provider NAME model PATTERN], [routes], [model NAME] and [user NAME])" },
+	{ "[models x]\n", ":1: unknown section [models x] (there are [daemon], [provider NAME], [provider NAME model PATTERN], [routes], [model NAME] and [user NAME])" },
 	{ "[model]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model a b]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
 	{ "[model \xc3\xa9]\n", ":1: [model NAME] takes a name of 1 to 128 printable characters without blanks" },
@@ -293,8 +307,39 @@ static void presets_what_the_header_promises(void)
 	CU_ASSERT(provider->max_inputs == 50000 && provider->max_tokens == 0);
 	CU_ASSERT(provider->bytes_per_token == 4 && provider->probe_lost == 3600000);
 	CU_ASSERT(provider->resend_lost == 100 && provider->batch_discount == 5000);
+	CU_ASSERT(!provider->max_batches && !provider->max_enqueued_tokens && !provider->max_enqueued_requests);
+	CU_ASSERT(provider->model_count == 0 && !config_provider_model_find(provider, "any"));
 	CU_ASSERT_STRING_EQUAL(config->currency, "USD");
 	CU_ASSERT(config->model_count == 0 && !config_model_find(config, "any"));
+}
+
+static void takes_the_first_limits_that_fit_a_model(void)
+{
+	static const char text[] =
+		PROVIDER "max_batches = 9\nmax_enqueued_tokens = 8\nmax_enqueued_requests = 7\n"
+			 "[provider a  model  gpt-4o-mini*]\nmax_enqueued_tokens = 2000000\nmax_batches = 3\nmax_bytes = 1MB\n"
+			 "[provider b]\nbase_url = http://b\n[provider a model *]\nmax_enqueued_requests = 5\nbytes_per_token = 2\n"
+			 "max_requests = 6\n[provider b model x]\nmax_batches = 1\n";
+	auto_with(config_free) struct config *config = NULL;
+	const struct config_provider *a, *b;
+	const struct config_provider_model *mini, *rest;
+	struct error err = {0};
+
+	if (load(text, strlen(text), &config, &err) != 0) {
+		CU_FAIL("the file was refused");
+		(void)fprintf(stderr, "# %s\n", err.text);
+		return;
+	}
+	a = config_provider_find(config, "a");
+	b = config_provider_find(config, "b");
+	CU_ASSERT(a->max_batches == 9 && a->max_enqueued_tokens == 8 && a->max_enqueued_requests == 7);
+	CU_ASSERT(a->model_count == 2 && b->model_count == 1);
+	mini = config_provider_model_find(a, "gpt-4o-mini-2026");
+	CU_ASSERT(mini && mini->max_enqueued_tokens == 2000000 && mini->max_batches == 3 && mini->max_bytes == 1000000);
+	CU_ASSERT(mini && !mini->max_enqueued_requests && !mini->max_requests && !mini->bytes_per_token);
+	rest = config_provider_model_find(a, "gpt-4o");
+	CU_ASSERT(rest && rest->max_enqueued_requests == 5 && rest->bytes_per_token == 2 && rest->max_requests == 6);
+	CU_ASSERT_PTR_NULL(config_provider_model_find(b, "gpt-4o"));
 }
 
 static void takes_the_first_prices_that_fit_a_model(void)
@@ -410,7 +455,7 @@ static void refuses_routes_that_lead_nowhere(void)
 		{ "= a",                   ":4: [routes]: unknown key \"\" (it takes model.PATTERN = PROVIDER[, PROVIDER ...])" },
 		{ "model.m = a # why",     ":4: a comment needs a line of its own" },
 		{ "[routes]",              ":4: [routes] stands here twice (first at line 3)" },
-		{ "[routes x]",            ":4: unknown section [routes x] (there are [daemon], [provider NAME], [routes], [model NAME] and [user NAME])" },
+		{ "[routes x]",            ":4: unknown section [routes x] (there are [daemon], [provider NAME], [provider NAME model PATTERN], [routes], [model NAME] and [user NAME])" },
 	};
 	/* clang-format on */
 
@@ -749,16 +794,16 @@ static void prints_every_key_so_that_it_can_be_read_back(void)
 	rewind(file);
 	while (fscanf(file, "%31s %63s %63s\n", section, name, preset) == 3) {
 		if (strcmp(section, before) != 0)
-			buffer_add_format(&text, "[%s%s]\n%s", section,
+			buffer_add_format(&text, "[%s%s]\n%s", strchr(section, '-') ? "provider a model" : section,
 					  *section == 'd' ? "" : *section == 'u' ? " 1000" : " a",
-					  *section == 'p' ? "base_url = http://h\n" : "");
+					  strcmp(section, "provider") == 0 ? "base_url = http://h\n" : "");
 		memcpy(before, section, sizeof(before));
 		if (strcmp(preset, "-") != 0)
 			buffer_add_format(&text, "%s = %s\n", name, preset);
 		count++;
 	}
 	buffer_add_text(&text, "input_price = 1\n");
-	CU_ASSERT(count == 70);
+	CU_ASSERT(count == 79);
 	CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == 0);
 	(void)unlink(path);
 }
@@ -784,7 +829,7 @@ CHECK_MAIN("config", CHECK(makes_its_folder), CHECK(refuses_a_wrong_file_with_it
 	   CHECK(survives_any_bytes), CHECK(limits_the_number_of_providers),
 	   CHECK(takes_the_first_route_that_fits_a_model), CHECK(refuses_routes_that_lead_nowhere),
 	   CHECK(limits_the_number_of_routes_and_of_their_providers),
-	   CHECK(limits_the_number_of_models), CHECK(takes_the_first_prices_that_fit_a_model),
+	   CHECK(limits_the_number_of_models), CHECK(takes_the_first_limits_that_fit_a_model), CHECK(takes_the_first_prices_that_fit_a_model),
 	   CHECK(gives_each_user_what_its_section_says_and_the_rest_as_all),
 	   CHECK(names_the_file_that_cannot_be_read), CHECK(reads_durations_and_sizes),
 	   CHECK(reads_a_key_that_is_only_its_owners),

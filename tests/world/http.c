@@ -306,6 +306,9 @@ static void read_headers(struct http_call *call)
 	call->response.location = answer_header(answer, "location");
 	call->response.retry_after = answer_header(answer, "retry-after");
 	call->response.retry_after_ms = answer_header(answer, "retry-after-ms");
+	call->response.limit_requests = answer_header(answer, "x-ratelimit-limit-requests");
+	call->response.remaining_requests = answer_header(answer, "x-ratelimit-remaining-requests");
+	call->response.reset_requests = answer_header(answer, "x-ratelimit-reset-requests");
 	call->response.request_id = answer_header(answer, "x-request-id");
 	call->response.accept_ranges = answer_header(answer, "accept-ranges");
 	call->response.content_range = answer_header(answer, "content-range");

@@ -1,0 +1,15 @@
+/* What the service tells of a provider's queue: what is under way there, what its limits are, and what of that it taught us. */
+#ifndef BATCHD_DOOR_ENQUEUED_H
+#define BATCHD_DOOR_ENQUEUED_H
+
+#include <stdbool.h>
+
+struct door_parts;
+struct json_object;
+struct provider;
+
+/* Adds "in_flight", "learned" and "rates" to a provider's object. The provider's own words are for operators. */
+void enqueued_add(struct json_object *object, const struct door_parts *parts, const struct provider *provider,
+		  bool is_operator);
+
+#endif
