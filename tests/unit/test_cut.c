@@ -69,23 +69,23 @@ static const struct {
 	struct load_limits limits;
 	const char *shards; /* group:members, by number */
 } limited[] = {
-	{ "0",       { NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 3, 0 },   "0:0" },
-	{ "00000",   { NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 3, 0 },   "0:0 1 2 3 4" },
-	{ "00000",   { 5, NO_LIMIT, NO_LIMIT, 0, 3, 0 },          "0:0 1 2 3 4" },
-	{ "00000",   { 4, NO_LIMIT, NO_LIMIT, 0, 3, 0 },          "0:0 1 2 3|0:4" },
-	{ "00000",   { 1, NO_LIMIT, NO_LIMIT, 0, 3, 0 },          "0:0|0:1|0:2|0:3|0:4" },
-	{ "00000",   { NO_LIMIT, 300, NO_LIMIT, 0, 3, 0 },        "0:0 1 2|0:3 4" },
-	{ "00000",   { NO_LIMIT, 299, NO_LIMIT, 0, 3, 0 },        "0:0 1|0:2 3|0:4" },
-	{ "000",     { NO_LIMIT, 100, NO_LIMIT, 0, 3, 0 },        "0:0|0:1|0:2" },
-	{ "00000",   { NO_LIMIT, NO_LIMIT, 20, 0, 3, 0 },         "0:0 1|0:2 3|0:4" },
-	{ "00000",   { NO_LIMIT, NO_LIMIT, 29, 0, 3, 0 },         "0:0 1|0:2 3|0:4" },
-	{ "000",     { NO_LIMIT, NO_LIMIT, 10, 0, 3, 0 },         "0:0|0:1|0:2" },
-	{ "00000",   { NO_LIMIT, NO_LIMIT, NO_LIMIT, 102, 3, 0 }, "0:0 1 2|0:3 4" },
-	{ "00000",   { NO_LIMIT, NO_LIMIT, NO_LIMIT, 101, 3, 0 }, "0:0 1|0:2 3|0:4" },
-	{ "0000000", { 4, 300, 30, 69, 3, 0 },                    "0:0 1|0:2 3|0:4 5|0:6" },
-	{ "0120210", { NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 3, 0 },   "0:0 3 6|1:1 5|2:2 4" },
-	{ "0120210", { 2, NO_LIMIT, NO_LIMIT, 0, 3, 0 },          "0:0 3|1:1 5|2:2 4|0:6" },
-	{ "2210000", { 2, NO_LIMIT, NO_LIMIT, 0, 3, 0 },          "2:0 1|1:2|0:3 4|0:5 6" },
+	{ "0",       { NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },   "0:0" },
+	{ "00000",   { NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },   "0:0 1 2 3 4" },
+	{ "00000",   { 5, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },          "0:0 1 2 3 4" },
+	{ "00000",   { 4, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },          "0:0 1 2 3|0:4" },
+	{ "00000",   { 1, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },          "0:0|0:1|0:2|0:3|0:4" },
+	{ "00000",   { NO_LIMIT, 300, NO_LIMIT, 0, 3, 0, 0 },        "0:0 1 2|0:3 4" },
+	{ "00000",   { NO_LIMIT, 299, NO_LIMIT, 0, 3, 0, 0 },        "0:0 1|0:2 3|0:4" },
+	{ "000",     { NO_LIMIT, 100, NO_LIMIT, 0, 3, 0, 0 },        "0:0|0:1|0:2" },
+	{ "00000",   { NO_LIMIT, NO_LIMIT, 20, 0, 3, 0, 0 },         "0:0 1|0:2 3|0:4" },
+	{ "00000",   { NO_LIMIT, NO_LIMIT, 29, 0, 3, 0, 0 },         "0:0 1|0:2 3|0:4" },
+	{ "000",     { NO_LIMIT, NO_LIMIT, 10, 0, 3, 0, 0 },         "0:0|0:1|0:2" },
+	{ "00000",   { NO_LIMIT, NO_LIMIT, NO_LIMIT, 102, 3, 0, 0 }, "0:0 1 2|0:3 4" },
+	{ "00000",   { NO_LIMIT, NO_LIMIT, NO_LIMIT, 101, 3, 0, 0 }, "0:0 1|0:2 3|0:4" },
+	{ "0000000", { 4, 300, 30, 69, 3, 0, 0 },                    "0:0 1|0:2 3|0:4 5|0:6" },
+	{ "0120210", { NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },   "0:0 3 6|1:1 5|2:2 4" },
+	{ "0120210", { 2, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },          "0:0 3|1:1 5|2:2 4|0:6" },
+	{ "2210000", { 2, NO_LIMIT, NO_LIMIT, 0, 3, 0, 0 },          "2:0 1|1:2|0:3 4|0:5 6" },
 };
 /* clang-format on */
 
@@ -182,10 +182,10 @@ static void deals_a_thousand_groups_with_few_descriptors(void)
 {
 	/* Group 0 has shards of many blocks, the others of less than one; some are blobs. */
 	static const struct load_limits limits[] = {
-		{NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 1, 0}, {5000, NO_LIMIT, NO_LIMIT, 0, 1, 0},
-		{1024, NO_LIMIT, NO_LIMIT, 0, 1, 0},     {1023, NO_LIMIT, NO_LIMIT, 0, 1, 0},
-		{250, NO_LIMIT, NO_LIMIT, 0, 1, 0},      {50000, 5000000, NO_LIMIT, 0, 1, 0},
-		{50000, NO_LIMIT, 4000, 0, 1, 0},        {50000, 5000000, 4000, 1000000, 4, 0},
+		{ NO_LIMIT, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 }, { 5000, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 },
+		{ 1024, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 },     { 1023, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 },
+		{ 250, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 },      { 50000, 5000000, NO_LIMIT, 0, 1, 0, 0 },
+		{ 50000, NO_LIMIT, 4000, 0, 1, 0, 0 },        { 50000, 5000000, 4000, 1000000, 4, 0, 0 },
 	};
 	const struct rlimit few = {.rlim_cur = 64, .rlim_max = 64};
 	struct record_row *rows = many_rows();
@@ -206,7 +206,7 @@ static void deals_a_thousand_groups_with_few_descriptors(void)
 
 static void deals_a_long_shard_in_many_blocks(void)
 {
-	const struct load_limits limits = {50000, NO_LIMIT, NO_LIMIT, 0, 1, 0};
+	const struct load_limits limits = { 50000, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 };
 	auto_with(cut_free) struct cut *cut = NULL;
 	struct record_row *rows = many_rows();
 	struct scene scene;
@@ -223,8 +223,8 @@ static void deals_a_long_shard_in_many_blocks(void)
 
 static void cuts_the_same_again(void)
 {
-	const struct load_limits first = {2000, NO_LIMIT, NO_LIMIT, 0, 1, 0};
-	const struct load_limits then = {3000, NO_LIMIT, NO_LIMIT, 0, 1, 0};
+	const struct load_limits first = { 2000, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 };
+	const struct load_limits then = { 3000, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 };
 	struct record_row *rows = many_rows();
 	struct scene scene;
 
@@ -243,7 +243,7 @@ static void cuts_the_same_again(void)
 
 static void numbers_shards_from_the_first(void)
 {
-	static const struct load_limits limits = {2, NO_LIMIT, NO_LIMIT, 0, 1, 0};
+	static const struct load_limits limits = { 2, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 };
 	static const struct record_row rows[3] = {
 		{.wire_length = 1}, {.wire_length = 1}, {.wire_length = 1}};
 	auto_with(cut_free) struct cut *cut = NULL;
@@ -270,7 +270,7 @@ static void numbers_shards_from_the_first(void)
 
 static void refuses_rows_that_are_missing_or_damaged(void)
 {
-	static const struct load_limits limits = {2, NO_LIMIT, NO_LIMIT, 0, 1, 0};
+	static const struct load_limits limits = { 2, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 };
 	static const struct record_row rows[2] = {{.wire_length = 1},
 						  {.group = INTAKE_MAX_GROUPS, .wire_length = 1}};
 	struct error err = {0};
@@ -296,7 +296,7 @@ static void refuses_rows_that_are_missing_or_damaged(void)
 
 static void tells_when_it_cannot_write(void)
 {
-	const struct load_limits limits = {5000, NO_LIMIT, NO_LIMIT, 0, 1, 0};
+	const struct load_limits limits = { 5000, NO_LIMIT, NO_LIMIT, 0, 1, 0, 0 };
 	auto_with(cut_free) struct cut *cut = NULL;
 	struct record_row *rows = many_rows();
 	auto_free char *path = NULL;
@@ -329,7 +329,7 @@ static struct record_row row_of_kind(char kind, uint16_t group)
 
 static void rows_beyond_a_limit_have_shards_of_their_own(void)
 {
-	static const struct load_limits limits = {3, 1000, 20, 700, 1, 0};
+	static const struct load_limits limits = { 3, 1000, 20, 700, 1, 0, 0 };
 	/* clang-format off */
 	static const struct { const char *kinds, *groups, *shards; } cases[] = {
 		{ "b",         "0",         "0b:0" },
@@ -378,7 +378,7 @@ static void rows_beyond_a_limit_have_shards_of_their_own(void)
 
 static void a_wrong_row_that_no_shard_has_is_damage(void)
 {
-	static const struct load_limits limits = {3, 1000, 20, 700, 1, 0};
+	static const struct load_limits limits = { 3, 1000, 20, 700, 1, 0, 0 };
 	static const struct record_row rows[] = {{.wire_length = 1}, {.wire_length = 0}};
 	auto_with(cut_free) struct cut *cut = NULL;
 	struct scene scene;

@@ -204,14 +204,14 @@ static void rows_are_dealt_to_as_many_shards_as_limits_ask_for(void)
 		struct load_limits limits;
 		const char *parts[4], *rest;
 	} cases[] = {
-		{ "all in one",   "abcdef", { 100, 1000, 100, 0, 4, 0 }, { "abcdef" },           "" },
-		{ "by requests",  "abcdef", { 4, 1000, 100, 0, 4, 0 },   { "abcd", "ef" },       "" },
-		{ "by bytes",     "abcdef", { 4, 33, 100, 0, 4, 0 },     { "abc", "de", "f" },   "" },
-		{ "by inputs",    "abcdef", { 4, 1000, 7, 0, 4, 0 },     { "abc", "d", "e", "f" }, "" },
-		{ "by tokens",    "abcdef", { 4, 1000, 100, 8, 4, 0 },   { "ab", "cd", "ef" },   "" },
-		{ "some too large", "abcdef", { 2, 13, 100, 0, 4, 0 },   { "a", "b", "c", "d" }, "ef" },
-		{ "one too large in between", "bza", { 2, 30, 100, 0, 4, 0 }, { "ba" },          "z" },
-		{ "all too large", "abcdef", { 4, 9, 100, 0, 4, 0 },     { NULL },               "abcdef" },
+		{ "all in one",   "abcdef", { 100, 1000, 100, 0, 4, 0, 0 }, { "abcdef" },           "" },
+		{ "by requests",  "abcdef", { 4, 1000, 100, 0, 4, 0, 0 },   { "abcd", "ef" },       "" },
+		{ "by bytes",     "abcdef", { 4, 33, 100, 0, 4, 0, 0 },     { "abc", "de", "f" },   "" },
+		{ "by inputs",    "abcdef", { 4, 1000, 7, 0, 4, 0, 0 },     { "abc", "d", "e", "f" }, "" },
+		{ "by tokens",    "abcdef", { 4, 1000, 100, 8, 4, 0, 0 },   { "ab", "cd", "ef" },   "" },
+		{ "some too large", "abcdef", { 2, 13, 100, 0, 4, 0, 0 },   { "a", "b", "c", "d" }, "ef" },
+		{ "one too large in between", "bza", { 2, 30, 100, 0, 4, 0, 0 }, { "ba" },          "z" },
+		{ "all too large", "abcdef", { 4, 9, 100, 0, 4, 0, 0 },     { NULL },               "abcdef" },
 	};
 	/* clang-format on */
 
