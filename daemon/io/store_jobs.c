@@ -82,20 +82,12 @@ static int read_job(sqlite3_stmt *statement, struct job *job)
 	return -EUCLEAN;
 }
 
-/* Whether a shard has the names at the provider without which the step that is due has nothing to ask for. */
-static bool has_names(const struct shard *shard)
-{
-	return (shard->state != SHARD_UPLOADED || shard->provider_file) &&
-	       (shard->state != SHARD_CREATED || shard->batch_id);
-}
-
 static int read_shard(sqlite3_stmt *statement, struct shard *shard)
 {
 	*shard = (struct shard){ .id = sqlite3_column_int64(statement, 0) };
 	store_sql_read_fields(statement, 1, shard_fields, ARRAY_SIZE(shard_fields), shard);
 	if (shard->state < SHARD_STATE_COUNT && shard->model && shard->url && shard->marker && shard->provider &&
-	    shard->number > 0 && shard->queue <= SHARD_PARKED && shard->requests >= 0 && shard->bytes >= 0 &&
-	    has_names(shard))
+	    shard->number > 0 && shard->queue <= SHARD_PARKED && shard->requests >= 0 && shard->bytes >= 0)
 		return 0;
 	log_error("a shard in the store is damaged", log_number("JOB", shard->job), log_number("SHARD", shard->number));
 	return -EUCLEAN;

@@ -349,6 +349,13 @@ const struct step *pipeline_step(const struct job *job, const struct shard *shar
 	return shard ? &shard_steps[shard->state] : &job_steps[job->state];
 }
 
+/* Whether a shard has the names at the provider without which the step that is due has nothing to ask for. */
+static bool has_names(const struct shard *shard)
+{
+	return (shard->state != SHARD_UPLOADED || shard->provider_file) &&
+	       (shard->state != SHARD_CREATED || shard->batch_id);
+}
+
 /* Reads what is due and finds its step. false: it is not there, or nothing is due in its state. */
 static bool task_load(struct task *task, const struct store_due *due)
 {
@@ -357,6 +364,8 @@ static bool task_load(struct task *task, const struct store_due *due)
 
 	if (!r && due->shard)
 		r = store_shard_get(pipeline->store, due->shard, &task->shard);
+	if (!r && due->shard && !has_names(&task->shard))
+		r = -EUCLEAN;
 	if (r == -EUCLEAN)
 		store_due_hold(pipeline->store, due, "what the store knows of it is damaged");
 	else if (r && r != -ENOENT)

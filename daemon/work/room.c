@@ -65,18 +65,19 @@ int64_t room_places_of_user(const struct config_provider *config)
 	return (config->max_transfers + 1) / 2;
 }
 
+/* What it does not say by answers, it may say by the headers of those that it gave; the longer wait counts. */
 int64_t room_shut_until(struct provider *provider, int64_t now, char **ret_why)
 {
 	const struct told_rate *rate = NULL;
-	struct provider_wait wait;
+	struct provider_wait wait = { 0 };
 	const char *name = NULL;
-	int64_t until;
+	int64_t until = rates_spent_until(api_rates(provider->api), now, &rate, &name);
 
-	if (!provider_may_call(provider, API_UPLOAD, now, &wait) || !provider_may_call(provider, API_CREATE, now, &wait)) {
+	if ((!provider_may_call(provider, API_UPLOAD, now, &wait) || !provider_may_call(provider, API_CREATE, now, &wait)) &&
+	    wait.until >= until) {
 		*ret_why = xstrdup(wait.why);
 		return wait.until > now ? wait.until : now + 1;
 	}
-	until = rates_spent_until(api_rates(provider->api), now, &rate, &name);
 	if (until && rate->limit >= 0)
 		*ret_why = xasprintf("rate of %s: 0 of %" PRId64 " left", name, rate->limit);
 	else if (until)

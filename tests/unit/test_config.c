@@ -803,7 +803,7 @@ static void prints_every_key_so_that_it_can_be_read_back(void)
 		count++;
 	}
 	buffer_add_text(&text, "input_price = 1\n");
-	CU_ASSERT(count == 79);
+	CU_ASSERT(count == 85);
 	CU_ASSERT(load(buffer_text(&text), text.size, &config, &err) == 0);
 	(void)unlink(path);
 }

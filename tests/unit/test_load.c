@@ -91,7 +91,7 @@ static void a_limit_of_no_tokens_is_none(void)
 /* A url that is another one on the wire counts as what it is there; tokens are estimated from what was given. */
 static void counts_the_bytes_of_another_url(void)
 {
-	struct load_limits own = { 10, 100, 20, 0, 4, 7, 0 };
+	struct load_limits own = { 10, 100, 20, 0, 4, 0, 7 };
 
 	CU_ASSERT_EQUAL(load_of_request(&own, 93, 0).bytes, 100);
 	CU_ASSERT_EQUAL(load_of_request(&own, 93, 0).tokens, 24);
