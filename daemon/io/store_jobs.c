@@ -541,30 +541,3 @@ void store_due_hold(struct store *store, const struct store_due *due, const char
 	store_sql_bind_text(statement, 2, why);
 	store_sql_run(store, statement);
 }
-
-int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
-{
-	sqlite3_stmt *statement = store_sql(store, SQL_NEXT_DUE);
-
-	if (!statement)
-		return -EIO;
-	(void)sqlite3_bind_int64(statement, 1, now);
-	return read_row(store, statement, 1, &ret_at);
-}
-
-void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
-{
-	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
-					    SQL_ABSENT_ANEW };
-
-	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {
-		sqlite3_stmt *statement = store_sql_write(store, updates[i]);
-
-		if (!statement)
-			return;
-		(void)sqlite3_bind_int64(statement, 1, now);
-		if (updates[i] != SQL_ABSENT_ANEW && updates[i] != SQL_PULL_RESULTS)
-			(void)sqlite3_bind_int64(statement, 2, beyond);
-		store_sql_run(store, statement);
-	}
-}

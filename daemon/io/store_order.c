@@ -1,5 +1,6 @@
-/* The store's verbs about the order of jobs, and about what they and their owners may use up. */
+/* The store's verbs about the order of jobs and the clock, and about what jobs and their owners may use up. */
 #include <errno.h>
+#include <stddef.h>
 
 #include "daemon/base/cleanup.h"
 #include "daemon/io/store.h"
@@ -63,6 +64,33 @@ int store_deadline_due(struct store *store, int64_t now, size_t limit, void (*vi
 	while ((r = store_sql_step(store, statement)) == 1)
 		visit(sqlite3_column_int64(statement, 0), context);
 	return r;
+}
+
+int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_NEXT_DUE);
+
+	if (!statement)
+		return -EIO;
+	(void)sqlite3_bind_int64(statement, 1, now);
+	return read_numbers(store, statement, 1, &ret_at);
+}
+
+void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
+{
+	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
+					    SQL_ABSENT_ANEW };
+
+	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {
+		sqlite3_stmt *statement = store_sql_write(store, updates[i]);
+
+		if (!statement)
+			return;
+		(void)sqlite3_bind_int64(statement, 1, now);
+		if (updates[i] != SQL_ABSENT_ANEW && updates[i] != SQL_PULL_RESULTS)
+			(void)sqlite3_bind_int64(statement, 2, beyond);
+		store_sql_run(store, statement);
+	}
 }
 
 void store_deadline_shift(struct store *store, int64_t by_ms)
