@@ -177,16 +177,22 @@ static void a_storm_opens_the_breaker_and_loses_nothing(void)
 			live_through(storms[i], states[k], i * 10 + k + 1);
 }
 
-/* One result file that its server cannot give is no illness: another job goes its way. */
+/* One batch that its server cannot show is no illness: another job goes its way. */
 static void one_broken_object_stops_nobody_else(void)
 {
 	struct world *world = world_new(&slow, 1);
 	auto_free char *input = world_requests(STORY_REQUESTS, "");
+	auto_free char *script = NULL;
+	auto_shard shard = { 0 };
 	int64_t broken = world_submit(world, input), other, began;
 
-	world_script(world, "{\"call\":\"content\",\"action\":\"status\",\"status\":500}");
+	await_shard(world, broken, SHARD_CREATED);
+	shard = world_shard(world, broken, 1);
+	script = xasprintf("{\"call\":\"retrieve\",\"batch\":\"%s\",\"action\":\"status\",\"status\":500}",
+			   shard.batch_id);
+	world_script(world, script);
 	run_for(world, 3 * HOUR_MS);
-	CU_ASSERT(has_shard(world, broken, SHARD_ENDED));
+	CU_ASSERT(has_shard(world, broken, SHARD_CREATED));
 	CU_ASSERT_EQUAL(state_of(world), HEALTH_OK);
 	other = world_submit(world, input);
 	began = world_now(world);
@@ -470,9 +476,11 @@ static void no_hour_has_more_batches_than_are_allowed(void)
 	run_for(world, 50 * MINUTE_MS);
 	CU_ASSERT_EQUAL(world_ledger(world).batches, 4);
 	CU_ASSERT_EQUAL(state_of(world), HEALTH_LIMITED);
-	/* A start does not begin to count anew. */
+	/* A start does not begin to count anew, not even for those who come only then. */
 	world_kill(world);
 	world_start(world);
+	(void)world_submit(world, "{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/chat/completions\","
+				  "\"body\":{\"model\":\"m\",\"messages\":[]}}\n");
 	run_for(world, 5 * MINUTE_MS);
 	CU_ASSERT_EQUAL(world_ledger(world).batches, 4);
 	run_for(world, 10 * MINUTE_MS);
