@@ -104,7 +104,7 @@ struct config_provider {
 	int64_t max_transfers; /* 4: uploads and downloads at once */
 	int64_t move_after;    /* 10m: unable for so long, what waits for it moves on to the next provider of its list */
 	int64_t breaker;       /* 5: calls in a row that fail until the provider is left alone; 0: it never is */
-	int64_t uploads_per_minute; /* 0: no limit; so for the next two */
+	int64_t uploads_per_minute; /* 0: no limit, once the dialect has filled it in; so for the next two */
 	int64_t batches_per_hour;
 	int64_t lists_per_minute;
 	bool trust_list;       /* no */

@@ -233,6 +233,10 @@ int config_dialect_settle(struct config_provider *provider, struct error *err)
 		terms->max_requests < LOAD_MAX_REQUESTS ? terms->max_requests : LOAD_MAX_REQUESTS);
 	fill_in(&provider->max_bytes, terms->max_bytes);
 	fill_in(&provider->max_inputs, terms->max_inputs);
+	fill_in(&provider->max_batches, terms->max_batches);
+	fill_in(&provider->uploads_per_minute, terms->uploads_per_minute);
+	fill_in(&provider->batches_per_hour, terms->batches_per_hour);
+	fill_in(&provider->lists_per_minute, terms->lists_per_minute);
 	if (provider->upload_expires && terms->upload_expiry == DIALECT_EXPIRY_NONE)
 		return error_set(err, -EINVAL, "upload_expires: dialect %s takes none (upload_expires_form overrules that)",
 				 terms->name);

@@ -1,5 +1,6 @@
 /* Several providers: where requests go, when those that were not answered move on to the next, and that none is at two at once. */
 #include "tests/sim/state.h"
+#include "daemon/work/provider.h"
 #include "tests/unit/world_scene.h"
 #include "tests/world/judge_world.h"
 #include "tests/world/ledger.h"

@@ -201,8 +201,8 @@ static void a_file_that_is_passed_on_lives_as_long_as_its_heir(void)
 {
 	/* clang-format off */
 	static const struct tale tales[] = {
-		{ "queue full",       "{\"action\":\"token_limit\",\"count\":3}",           INPUTS, 100, 0, 1, 1 },
-		{ "full at create",   "{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":3}", INPUTS, 100, 0, 1, 1 },
+		{ "queue full",       "{\"action\":\"token_limit\",\"count\":2}",           INPUTS, 100, 0, 1, 1 },
+		{ "full at create",   "{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":2}", INPUTS, 100, 0, 1, 1 },
 		{ "file not found",   "{\"action\":\"file_not_found\",\"count\":2}",        INPUTS, 100, 0, 1, 1 },
 		{ "not found, thrice", "{\"action\":\"file_not_found\",\"count\":3}",       INPUTS, 100, 0, 1, 2 },
 		{ "too large",        "{\"call\":\"create\",\"action\":\"too_large\",\"count\":1}", INPUTS, 100, 0, 2, 3 },
@@ -352,7 +352,8 @@ static void the_input_of_what_was_never_sent_is_deleted(void)
 
 	world_script(world, "{\"call\":\"create\",\"action\":\"token_limit_400\"}");
 	job = world_submit(world, input);
-	run_for(world, HOUR_MS);
+	/* Later it is sent in halves. */
+	run_for(world, HOUR_MS / 8);
 	CU_ASSERT_EQUAL(survey(world).inputs, 1);
 	CU_ASSERT_EQUAL(world_cancel(world, job), 0);
 	CU_ASSERT_EQUAL(world_finish(world, job), JOB_CANCELLED);
@@ -603,8 +604,8 @@ static void inputs_of_shards_that_live_are_left(void)
 	static const struct sim_config long_runs = { .run_ms = 20 * HOUR_MS };
 	static const char *const scripts[] = {
 		"[]",
-		"{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":40}",
-		"{\"action\":\"token_limit\",\"count\":3}",
+		"{\"call\":\"create\",\"action\":\"token_limit_400\",\"count\":2}",
+		"{\"action\":\"token_limit\",\"count\":2}",
 		"{\"action\":\"file_not_found\",\"count\":2}",
 	};
 
