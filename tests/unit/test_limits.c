@@ -381,6 +381,7 @@ static void the_pipe_is_full_and_nothing_is_refused(void)
 		}
 		CHECK_ROW(pipes[i].name, view.refused == 0);
 		CHECK_ROW(pipes[i].name, view.idle == 0);
+		CU_ASSERT_FATAL(view.waited_ms > 0);
 		CHECK_ROW(pipes[i].name, view.used_ms / view.waited_ms >= pipes[i].limit * pipes[i].least_percent / 100);
 		(void)printf("# %s: %" PRId64 " batches, %" PRId64 " %% of the limit used\n", pipes[i].name, batches,
 			     view.used_ms / view.waited_ms * 100 / pipes[i].limit);
