@@ -382,6 +382,9 @@ static void run(struct sweep *sweep, int64_t now)
 /* When there is something to do though nothing happens; 0: never. */
 static int64_t wakes_us(const struct sweep *sweep, int64_t now_us)
 {
+	/* The scheduler looks again every now and then, and so it is seen when that is over. */
+	if (!provider_is_free(sweep->provider, API_LIST, loop_now_ms(sweep->sweeps->loop)))
+		return 0;
 	if (sweep->is_reading)
 		return sweep->request || sweep->told_at < sweep->told_count ? 0 : sweep->next_page_us;
 	if (!sweep->is_returned)
