@@ -22,7 +22,7 @@
 
 /* Counters at providers lag, some for most of a day: so the wait without work of ours there doubles from this to that. */
 #define ALONE_FIRST_MS (5 * 60 * 1000)
-#define ALONE_LONGEST_MS (4 * 60 * 60 * 1000)
+#define ALONE_LONGEST_MS LIMITS_FULL_LONGEST_MS
 /* So often it is the provider that lags; then a part of the shard may do better. */
 #define ALONE_TIMES 3
 
@@ -41,15 +41,23 @@ static int64_t smallest(int64_t a, int64_t b)
 	return a && (!b || a < b) ? a : b;
 }
 
-/* A value that was learned; 0: none. */
-static int64_t recall(struct store *store, const char *provider, const char *model, const char *name)
+/* A value that was learned, and when; 0: none. */
+static int64_t recall_at(struct store *store, const char *provider, const char *model, const char *name, int64_t *ret_at)
 {
 	struct store_learned learned;
 
 	if (store_learned_get(store, provider, model, name, &learned))
 		return 0;
 	free(learned.words);
+	*ret_at = learned.at;
 	return learned.value > 0 ? learned.value : 0;
+}
+
+static int64_t recall(struct store *store, const char *provider, const char *model, const char *name)
+{
+	int64_t at;
+
+	return recall_at(store, provider, model, name, &at);
 }
 
 static void keep(struct store *store, const char *provider, const char *model, const char *name, int64_t value,
@@ -76,8 +84,8 @@ void limits_load(struct store *store, const struct config_provider *config, cons
 		.max_requests = own ? own->max_enqueued_requests : 0,
 		.ratio = own ? own->bytes_per_token * 1000 : 0,
 		.full_until = recall(store, config->name, model, FULL_UNTIL),
-		.full_batches = recall(store, config->name, model, FULL_BATCHES),
 	};
+	ret_limits->full_batches = recall_at(store, config->name, model, FULL_BATCHES, &ret_limits->full_at);
 	if (!ret_limits->max_tokens) {
 		ret_limits->max_tokens = recall(store, config->name, model, MAX_TOKENS);
 		ret_limits->is_learned = ret_limits->max_tokens > 0;

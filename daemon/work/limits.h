@@ -20,6 +20,9 @@ struct provider;
 struct shard;
 struct store;
 
+/* Batches that do not end would keep a queue full for ever: after so long one is tried nevertheless. */
+#define LIMITS_FULL_LONGEST_MS (4 * 60 * 60 * 1000)
+
 /* A shard of at most one part in so many of the limit lets others be under way while it ends. */
 #define LIMITS_PARTS 4
 
@@ -33,6 +36,7 @@ struct limits {
 	int64_t ratio;	       /* bytes per token, in thousandths; 0: what a shard was estimated at counts */
 	int64_t full_until;    /* 0: not full */
 	int64_t full_batches;  /* the same */
+	int64_t full_at;       /* when it was found to be so with full_batches in flight */
 };
 void limits_load(struct store *store, const struct config_provider *config, const char *model, struct limits *ret_limits);
 

@@ -39,7 +39,8 @@ struct fairness_model room_of_model(const struct limits *limits, const struct ro
 	};
 
 	if (limits->full_batches)
-		model.room.batches = smaller(model.room.batches, limits->full_batches - used->batches);
+		model.room.batches = smaller(model.room.batches, limits->full_batches - used->batches +
+									 (now - limits->full_at >= LIMITS_FULL_LONGEST_MS));
 	/* It was refused with nothing else there: then one goes, and no other before it is known what becomes of that. */
 	if (limits->full_until)
 		model.room.batches = smaller(model.room.batches, limits->full_until > now ? 0 : 1 - used->batches);

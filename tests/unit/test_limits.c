@@ -239,6 +239,29 @@ static void batches_are_made_so_that_several_find_room(void)
 	world_free(world);
 }
 
+static void a_full_queue_lets_one_go_for_each_that_ends(void)
+{
+	/* clang-format off */
+	static const struct { const char *name; struct limits limits; int64_t batches, now, room; } rows[] = {
+		{ "not full",			{ 0 }, 3, 1000, INT64_MAX },
+		{ "none ended",			{ .full_batches = 3, .full_at = 1000 }, 3, 1000, 0 },
+		{ "one ended",			{ .full_batches = 3, .full_at = 1000 }, 2, 1000, 1 },
+		{ "none ends for long",		{ .full_batches = 3, .full_at = 1000 }, 3, 1000 + LIMITS_FULL_LONGEST_MS, 1 },
+		{ "and one is under way",	{ .full_batches = 3, .full_at = 1000 }, 4, 1000 + LIMITS_FULL_LONGEST_MS, 0 },
+		{ "a limit is one anyhow",	{ .full_batches = 3, .full_at = 1000, .max_batches = 2 }, 2, 1000, 0 },
+		{ "refused alone",		{ .full_until = 2000 }, 0, 1000, 0 },
+		{ "then one goes",		{ .full_until = 2000 }, 0, 2000, 1 },
+		{ "and no other",		{ .full_until = 2000 }, 1, 2000, 0 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const struct room_sums used = { .batches = rows[i].batches };
+
+		CHECK_ROW(rows[i].name, room_of_model(&rows[i].limits, &used, rows[i].now).room.batches == rows[i].room);
+	}
+}
+
 /* --- the pipe: more waits than may be enqueued --- */
 
 struct pipe_view {
@@ -389,6 +412,7 @@ static void the_pipe_is_full_and_nothing_is_refused(void)
 	}
 }
 
-CHECK_MAIN("limits", CHECK(learns_from_a_refusal), CHECK(waits_ever_longer_where_nothing_of_ours_is_there),
+CHECK_MAIN("limits", CHECK(learns_from_a_refusal), CHECK(a_full_queue_lets_one_go_for_each_that_ends),
+	   CHECK(waits_ever_longer_where_nothing_of_ours_is_there),
 	   CHECK(the_usage_corrects_the_estimates), CHECK(what_was_learned_and_cannot_be_is_nothing),
 	   CHECK(batches_are_made_so_that_several_find_room), CHECK(the_pipe_is_full_and_nothing_is_refused))
