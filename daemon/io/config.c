@@ -571,12 +571,3 @@ const struct config_limits *config_limits_of(const struct config *config, int64_
 			return &config->users[i].limits;
 	return &config->limits;
 }
-
-static bool has_day_cost(const struct config *config)
-{
-	bool is_so = config->limits.max_cost_per_day > 0;
-
-	for (size_t i = 0; i < config->user_count; i++)
-		is_so |= config->users[i].limits.max_cost_per_day > 0;
-	return is_so;
-}

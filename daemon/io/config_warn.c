@@ -6,6 +6,15 @@
 #include "daemon/io/config.h"
 #include "daemon/io/config_dialect.h"
 
+static bool has_day_cost(const struct config *config)
+{
+	bool is_so = config->limits.max_cost_per_day > 0;
+
+	for (size_t i = 0; i < config->user_count; i++)
+		is_so |= config->users[i].limits.max_cost_per_day > 0;
+	return is_so;
+}
+
 static bool is_plain_to_elsewhere(const struct config_provider *provider)
 {
 	static const char *const near[] = {"localhost", "127.0.0.1", "[::1]"};
