@@ -18,7 +18,7 @@
 /* clang-format off */
 static const struct table_column list_columns[] = {
 	{ "ID", true }, { "STATE", false }, { "DONE/TOTAL", true }, { "FAILED", true },
-	{ "AGE", true }, { "ETA", true }, { "MODEL/PROVIDER", false }, { "NAME", false },
+	{ "AGE", true }, { "ETA", true }, { "MODEL/PROVIDER", false }, { "NAME", false }, { "WHY", false },
 };
 /* clang-format on */
 
@@ -27,7 +27,8 @@ static void add_row(struct table *table, struct json_object *batch)
 	int64_t age_s = (int64_t)time(NULL) - json_number(batch, "created_at", 0);
 	const char *provider = json_text(batch, "batchd.provider", "-");
 	const char *file = json_text(batch, "batchd.file_name", "");
-	char age[WORDS_FIGURE], eta[WORDS_FIGURE];
+	int64_t until = json_number(batch, "batchd.until", 0);
+	char age[WORDS_FIGURE], eta[WORDS_FIGURE], time_text[WORDS_FIGURE];
 
 	table_add(table, OUTPUT_PLAIN, "%" PRId64, job_number(batch));
 	table_add(table, job_colour(batch), "%s",
@@ -39,6 +40,8 @@ static void add_row(struct table *table, struct json_object *batch)
 	table_add(table, OUTPUT_PLAIN, "%s", job_eta(batch, "batchd.eta", eta));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(batch, "model", provider));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(batch, "metadata.name", file));
+	table_add(table, OUTPUT_PLAIN, "%s%s%s", json_text(batch, "batchd.why", ""), until ? ", until " : "",
+		  until ? words_time(until, time_text) : "");
 }
 
 /* A page of the door's list behind a job; the caller puts it. */

@@ -273,11 +273,12 @@ static char *why_of(struct door *door, const struct job *job, int64_t *ret_until
 
 	if (is_on_hold(job))
 		return xstrdup("on hold");
+	/* Another job's end has no time; that it is looked for again is nobody's business. */
 	if (job->why)
-		*ret_until = job->due_at;
+		*ret_until = job->state != JOB_VALID ? job->due_at : job->begin_at > loop_now_ms(door->parts.loop) ? job->begin_at : 0;
 	if (job->why || job_is_ended(job->state))
 		return xstrdup(job->why);
-	why = store_shard_reason(door->parts.store, job->id, &number);
+	why = store_shard_reason(door->parts.store, job->id, &number, ret_until);
 	if (!why)
 		why = turn_of(door, job, &number, ret_until);
 	return why ? xasprintf("shard %" PRId64 ": %s", number, why) : NULL;

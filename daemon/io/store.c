@@ -518,6 +518,7 @@ int store_commit(struct store *store, struct error *err)
 	struct store_waiter *waiters = store->waiters;
 	size_t count = store->waiter_count;
 
+	store->failed_commits += result != 0;
 	/* A callback may wait for the next commit, so the list is taken away first. */
 	store->waiters = NULL;
 	store->waiter_count = 0;
@@ -526,6 +527,11 @@ int store_commit(struct store *store, struct error *err)
 		waiters[i].after(result, waiters[i].context);
 	free(waiters);
 	return result;
+}
+
+int64_t store_failed_commits(const struct store *store)
+{
+	return store->failed_commits;
 }
 
 bool store_is_dirty(const struct store *store)

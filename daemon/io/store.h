@@ -43,6 +43,8 @@ void store_close(struct store *store);
  * a negative errno (-ENOSPC, -EIO, -ENOMEM, ...).
  */
 int store_commit(struct store *store, struct error *err);
+/* How many commits have failed so far: what was written then is not there, and may be tried again when there is room. */
+int64_t store_failed_commits(const struct store *store);
 /* Whether this turn wrote something. */
 bool store_is_dirty(const struct store *store);
 /* Runs after(result, context) once, at the end of this turn, whether or not anything was written. */
@@ -305,8 +307,11 @@ void store_shard_settle(struct store *store, int64_t shard, enum shard_word word
 int store_shard_kin(struct store *store, int64_t job, size_t limit,
 		    void (*visit)(const struct shard *shard, void *context), void *context);
 
-/* Why the first shard of a job that is held, or else that waits, does so; NULL when none says. The caller frees. */
-char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number);
+/*
+ * Why the first shard of a job that is held, or else that waits, does so; NULL when none says. The caller frees. *ret_until: until when
+ * (Unix milliseconds; 0: not known).
+ */
+char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number, int64_t *ret_until);
 /* Makes all shards of a job that have a due time, or wait for a person, due at now. */
 void store_shard_poke(struct store *store, int64_t job, int64_t now);
 

@@ -479,7 +479,7 @@ int store_shard_kin(struct store *store, int64_t job, size_t limit,
 	return visit_shards_of(store, SQL_SHARD_KIN, job, limit, visit, context);
 }
 
-char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number)
+char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number, int64_t *ret_until)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_REASON);
 	char *why = NULL;
@@ -490,6 +490,7 @@ char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number)
 	if (store_sql_step(store, statement) == 1) {
 		*ret_number = sqlite3_column_int64(statement, 0);
 		why = store_sql_text_of(statement, 1);
+		*ret_until = sqlite3_column_int64(statement, 2);
 		(void)sqlite3_reset(statement);
 	}
 	return why;

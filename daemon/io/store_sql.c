@@ -147,7 +147,7 @@ static const char *const statements[SQL_COUNT] = {
 			     "WHERE id = ?1 AND state = 6",
 	[SQL_SHARD_KIN]    = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 7 "
 			     "AND batch_id IS NULL AND (intended_at > 0 OR absent_at < 0) ORDER BY number DESC LIMIT ?2",
-	[SQL_SHARD_REASON] = "SELECT number, why FROM shard WHERE job = ?1 AND why IS NOT NULL AND queue = 0 "
+	[SQL_SHARD_REASON] = "SELECT number, why, iif(why LIKE 'the provider: %', 0, due_at) FROM shard WHERE job = ?1 AND why IS NOT NULL AND queue = 0 "
 			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY due_at > 0, number LIMIT 1",
 	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2, queue = 0 "
 			     "WHERE job = ?1 AND (due_at > ?2 OR queue > 0 OR state = 6 OR "
@@ -216,7 +216,7 @@ static const char *const statements[SQL_COUNT] = {
 			    "ORDER BY number LIMIT 1",
 	[SQL_QUEUE_PARK]  = "UPDATE shard SET queue = 2 WHERE job = ?1 AND queue = 1",
 	[SQL_QUEUE_RELEASE] = "UPDATE shard SET queue = 1 WHERE job = ?1 AND queue = 2",
-	[SQL_QUEUE_PLACED] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND number > ?2 AND queue = 0 "
+	[SQL_QUEUE_PLACED] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND number > ?2 AND queue = 0 AND due_at > 0 "
 			     "AND state IN (0, 1) AND intended_at = 0 ORDER BY number LIMIT 1",
 	[SQL_QUEUE_PRIORITY] = "UPDATE shard SET priority = ?2 WHERE job = ?1 AND state NOT IN " SHARD_ENDED_STATES,
 	[SQL_UNSENT_PROVIDER] = "SELECT provider FROM shard WHERE " SHARD_UNSENT " AND provider > ?1 "
@@ -321,7 +321,7 @@ static const char *const statements[SQL_COUNT] = {
 			      "CROSS JOIN shard ON shard.job = late.job AND shard.number = late.shard "
 			      "WHERE type = 'shard.created' AND at > ?2 AND provider = ?1 GROUP BY at / ?4",
 
-	[SQL_RESTORED_SHARDS]  = "UPDATE shard SET absent_at = 0, intended_at = "
+	[SQL_RESTORED_SHARDS]  = "UPDATE shard SET absent_at = 0, queue = 0, admitted_at = max(admitted_at, 1), intended_at = "
 				 "CASE WHEN intended_at BETWEEN 1 AND ?1 THEN intended_at ELSE ?1 END "
 				 "WHERE state IN (0, 1)",
 	/* What SQLite itself keeps of AUTOINCREMENT; a table that never had a row has none there. */

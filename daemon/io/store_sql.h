@@ -175,6 +175,7 @@ struct store {
 	size_t waiter_room;
 	uint64_t id_key;
 	int64_t queue_version; /* store_queue.c */
+	int64_t failed_commits;
 	int mark_fd; /* store_mark.c; -1: none */
 	int log_fd;
 };

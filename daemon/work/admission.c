@@ -22,6 +22,8 @@
 #define MOST_LINES (TOP_LINES + OTHER_LINES)
 /* What the clock alone changes is looked at so often. */
 #define LONGEST_REST_MS 60000
+/* So long after a run that let somebody go. */
+#define SPOILED_MS 1000
 /* Shards that are let go to be taken apart, in a run. */
 #define MOST_SPLITS 2
 /* Jobs whose budget is used up that are gone past, in a run. */
@@ -420,6 +422,8 @@ static void admit(struct run *run, size_t i, struct job *job)
 	run->users[head->user].requests += head->requests;
 	run->users[head->user].places--;
 	weigh_model(run, head->model);
+	/* If the commit fails nobody was let go, and nothing else would tell. */
+	wake_at(run, run->now + SPOILED_MS);
 }
 
 static void let_go(struct run *run)

@@ -98,6 +98,7 @@ char *admission_why(struct store *store, struct providers *providers, const stru
 	struct fairness_room room;
 	struct fairness_model model;
 	struct limits limits;
+	struct provider_wait wait = { 0 };
 	auto_job job = { 0 };
 	char *why = NULL;
 
@@ -107,8 +108,12 @@ char *admission_why(struct store *store, struct providers *providers, const stru
 	if (!provider)
 		return xstrdup("its provider is not in the configuration any more");
 	*ret_until = room_shut_until(provider, now, &why);
-	if (*ret_until)
+	if (*ret_until) {
+		/* Nobody knows when a person's pause ends. */
+		if (!provider_may_call(provider, API_UPLOAD, now, &wait) && wait.has_no_end)
+			*ret_until = 0;
 		return why;
+	}
 	if (!store_job_get(store, shard->job, &job) &&
 	    !budget_has_room(store, providers_config(providers), &job, shard, now, &why, ret_until))
 		return why;

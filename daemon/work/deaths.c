@@ -11,6 +11,7 @@
 #include "daemon/io/loop.h"
 #include "daemon/io/note.h"
 #include "daemon/io/store.h"
+#include "daemon/work/order.h"
 #include "daemon/work/place.h"
 #include "daemon/work/task.h"
 
@@ -70,6 +71,7 @@ static void hold(struct pipeline *pipeline, const struct note_entry *left, struc
 		/* Nobody waits behind what waits for a person. */
 		if (place_is_unsent(&culprit->shard))
 			place_give_back(&culprit->job, &culprit->shard, 0, loop_now_ms(pipeline->loop));
+		order_place(pipeline, &culprit->job, &culprit->shard);
 		store_shard_save(pipeline->store, &culprit->shard);
 	} else {
 		culprit->job.due_at = 0;

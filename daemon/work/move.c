@@ -11,6 +11,8 @@
 #include "daemon/io/store.h"
 #include "daemon/model/load.h"
 #include "daemon/work/api_words.h"
+#include "daemon/work/budget.h"
+#include "daemon/work/place.h"
 #include "daemon/work/provider.h"
 #include "daemon/work/route.h"
 #include "daemon/work/split.h"
@@ -64,15 +66,17 @@ static void go_itself(const struct move *move)
 	struct task *task = move->task;
 	struct shard *shard = &task->shard;
 	auto_free char *words = xasprintf("moved on to %s: %s: %s", move->next->config->name, shard->provider, move->words);
+	int64_t now = task_now(task);
+	auto_job job = { 0 };
 
+	/* As it was taken there, at the prices there; and as the job stands now, for a hold may have come meanwhile. */
+	budget_settle(task_store(task), providers_config(task->pipeline->providers), &task->job, shard, now);
 	free(shard->provider);
 	shard->provider = xstrdup(move->next->config->name);
 	free(take(shard->why));
 	shard->attempt = 1;
 	shard->tries = shard->redone = shard->waits = 0;
-	shard->queue = SHARD_WAITING;
-	shard->admitted_at = shard->reserved_tokens = 0;
-	shard->due_at = task_now(task);
+	place_give_back(store_job_get(task_store(task), task->job.id, &job) ? &task->job : &job, shard, now, now);
 	store_shard_save(task_store(task), shard);
 	task_tell(task, "shard.note", "info", words);
 	task_leave_be(task);

@@ -190,6 +190,9 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 	/* What waits for a person does not, once the job's owner has said that it shall end. */
 	if (shard_is_ended(state) || (state == SHARD_UNCERTAIN && job->state != JOB_CANCELLING))
 		shard->due_at = 0;
+	/* It may wait for a person longer than any provider holds its tokens: it keeps its place, and nothing more. */
+	if (state == SHARD_UNCERTAIN)
+		shard->reserved_tokens = 0;
 	free(shard->why);
 	shard->why = state == SHARD_UNCERTAIN ? xstrdup(words) : NULL;
 	if (pipeline->has_deaths)
@@ -448,6 +451,7 @@ static bool is_queued(struct task *task)
 			return false;
 	}
 	place_give_back(&task->job, &task->shard, task->shard.due_at, loop_now_ms(pipeline->loop));
+	order_place(pipeline, &task->job, &task->shard);
 	store_shard_save(pipeline->store, &task->shard);
 	return true;
 }

@@ -19,10 +19,12 @@
 void remote_tell_unknown(struct task *task, const struct api_batch *batch)
 {
 	const char *before = task->shard.remote_status;
+	auto_free char *words = NULL;
 
-	if (batch->status == API_STATUS_UNKNOWN && (!before || strcmp(before, batch->status_text) != 0))
-		task_tell(task, "shard.note", "warning",
-			  "the provider gives a status that is not known; polling goes on");
+	if (batch->status != API_STATUS_UNKNOWN || (before && strcmp(before, batch->status_text) == 0))
+		return;
+	words = xasprintf("the provider gives a status that is not known, \"%.100s\"; polling goes on", batch->status_text);
+	task_tell(task, "shard.note", "warning", words);
 }
 
 /* Takes over a count of the provider's, as far as it can be true. Returns whether that is news. */

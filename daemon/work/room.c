@@ -39,11 +39,19 @@ struct fairness_model room_of_model(const struct limits *limits, const struct ro
 	};
 
 	if (limits->full_batches)
-		model.room.batches = smaller(model.room.batches, limits->full_batches - used->batches +
-									 (now - limits->full_at >= LIMITS_FULL_LONGEST_MS));
-	/* It was refused with nothing else there: then one goes, and no other before it is known what becomes of that. */
-	if (limits->full_until)
-		model.room.batches = smaller(model.room.batches, limits->full_until > now ? 0 : 1 - used->batches);
+		model.room.batches = smaller(model.room.batches, now - limits->full_at < LIMITS_FULL_LONGEST_MS ?
+									 limits->full_batches - used->batches :
+									 1 - used->unsent);
+	/*
+	 * It was refused with nothing else there: then one goes, and no other before it is known what becomes of that; after hours another,
+	 * for that one may wait for a person.
+	 */
+	if (limits->full_until > now)
+		model.room.batches = 0;
+	else if (limits->full_until && now - limits->full_until < LIMITS_FULL_LONGEST_MS)
+		model.room.batches = smaller(model.room.batches, 1 - used->batches);
+	else if (limits->full_until)
+		model.room.batches = smaller(model.room.batches, 1 - used->unsent);
 	return model;
 }
 

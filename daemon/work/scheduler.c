@@ -35,6 +35,7 @@ struct scheduler {
 	struct sweeps *sweeps;
 	struct mover *mover;
 	struct loop_timer *timer;
+	int64_t failed_commits; /* that are known */
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct store_due due[MAX_ACTIVE + LOOK_AHEAD];
 	size_t count;
@@ -47,6 +48,15 @@ static void note_due(const struct store_due *due, void *context)
 	scheduler->due[scheduler->count++] = *due;
 }
 
+/* Whether a commit has failed since this was asked last. */
+static bool has_failed(struct scheduler *scheduler)
+{
+	int64_t before = scheduler->failed_commits;
+
+	scheduler->failed_commits = store_failed_commits(scheduler->store);
+	return scheduler->failed_commits != before;
+}
+
 static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read, int64_t most_ms, int64_t admission_at)
 {
 	int64_t next = 0;
@@ -57,9 +67,9 @@ static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_r
 		next = now + MAX_SLEEP_MS;
 	if (next - now > most_ms)
 		next = now + most_ms;
-	/* What ran may have brought somebody into the queue, or out of the way. */
+	/* What ran may have brought somebody into the queue, or out of the way; unless the disk took it not, and would not again. */
 	if (admission_is_behind(scheduler->admission) || admission_at < now)
-		next = now;
+		next = has_failed(scheduler) ? now + UNREAD_SLEEP_MS : now;
 	else if (admission_at < next)
 		next = admission_at;
 	loop_timer_set(scheduler->timer, next - now);

@@ -242,21 +242,23 @@ static void batches_are_made_so_that_several_find_room(void)
 static void a_full_queue_lets_one_go_for_each_that_ends(void)
 {
 	/* clang-format off */
-	static const struct { const char *name; struct limits limits; int64_t batches, now, room; } rows[] = {
-		{ "not full",			{ 0 }, 3, 1000, INT64_MAX },
-		{ "none ended",			{ .full_batches = 3, .full_at = 1000 }, 3, 1000, 0 },
-		{ "one ended",			{ .full_batches = 3, .full_at = 1000 }, 2, 1000, 1 },
-		{ "none ends for long",		{ .full_batches = 3, .full_at = 1000 }, 3, 1000 + LIMITS_FULL_LONGEST_MS, 1 },
-		{ "and one is under way",	{ .full_batches = 3, .full_at = 1000 }, 4, 1000 + LIMITS_FULL_LONGEST_MS, 0 },
-		{ "a limit is one anyhow",	{ .full_batches = 3, .full_at = 1000, .max_batches = 2 }, 2, 1000, 0 },
-		{ "refused alone",		{ .full_until = 2000 }, 0, 1000, 0 },
-		{ "then one goes",		{ .full_until = 2000 }, 0, 2000, 1 },
-		{ "and no other",		{ .full_until = 2000 }, 1, 2000, 0 },
+	static const struct { const char *name; struct limits limits; int64_t batches, now, room, unsent; } rows[] = {
+		{ "not full",			{ 0 }, 3, 1000, INT64_MAX, 0 },
+		{ "none ended",			{ .full_batches = 3, .full_at = 1000 }, 3, 1000, 0, 0 },
+		{ "one ended",			{ .full_batches = 3, .full_at = 1000 }, 2, 1000, 1, 0 },
+		{ "none ends for long",		{ .full_batches = 3, .full_at = 1000 }, 3, 1000 + LIMITS_FULL_LONGEST_MS, 1, 0 },
+		{ "and one is under way",	{ .full_batches = 3, .full_at = 1000 }, 4, 1000 + LIMITS_FULL_LONGEST_MS, 0, 1 },
+		{ "which waits for a person",	{ .full_batches = 3, .full_at = 1000 }, 4, 1000 + LIMITS_FULL_LONGEST_MS, 1, 0 },
+		{ "a limit is one anyhow",	{ .full_batches = 3, .full_at = 1000, .max_batches = 2 }, 2, 1000, 0, 0 },
+		{ "refused alone",		{ .full_until = 2000 }, 0, 1000, 0, 0 },
+		{ "then one goes",		{ .full_until = 2000 }, 0, 2000, 1, 0 },
+		{ "and no other",		{ .full_until = 2000 }, 1, 2000, 0, 0 },
+		{ "but for one in doubt",	{ .full_until = 2000 }, 1, 2000 + LIMITS_FULL_LONGEST_MS, 1, 0 },
 	};
 	/* clang-format on */
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const struct room_sums used = { .batches = rows[i].batches };
+		const struct room_sums used = { .batches = rows[i].batches, .unsent = rows[i].unsent };
 
 		CHECK_ROW(rows[i].name, room_of_model(&rows[i].limits, &used, rows[i].now).room.batches == rows[i].room);
 	}
