@@ -92,15 +92,16 @@
  *	shard.uploaded shard.created shard.adopted shard.ended shard.fetched shard.collected shard.dropped shard.cancelled shard.uncertain shard.doubt shard.retry shard.note
  *
  * GET /v1/daemon: { "object": "batchd.daemon", "version", "pid", "started_at", "accepting": true|false, "why": null or why not, "state_folder", "jobs": {"accepted": N, ...all states},
- *	"providers": [ {"name", "base_url", "state": "ok"|"limited"|"ill"|"refused"|"paused", "is_paused": true where it is one of the last two,
+ *	"providers": [ {"name", "base_url", "dialect", "state": "ok"|"limited"|"ill"|"refused"|"paused", "is_paused": true where it is one of the last two,
  *		"why": one phrase or null, "until": unix seconds or null (not known, or any moment now), "since": unix seconds or null, "by": uid of the person who paused it or null,
  *		"calls": N, "failures": N (of the last hour), "shards_in_flight": N, "batch_discount": "50%",
- *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token"}} ],	of one batch; the first provider is the default
- *	"routes": [ {"model": "gpt-4o*","providers": ["openai","azure-eu"]} ],	the first that fits a model counts, as below
+ *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token"},	of one batch; the first provider is the default
+ *		"allowance": {"max_batches","max_enqueued_tokens","max_enqueued_requests","uploads_per_minute","batches_per_hour","lists_per_minute"} (0: no limit is known),
  *		"in_flight": [ {"model","batches","requests","tokens","max_batches","max_requests","max_tokens","is_learned": bool (max_tokens was)} ],	of it, what was
  *			let go and has not ended, and the limits of each model; null: none is known; at most PROTOCOL_MAX_LEARNED
  *		"learned": [ {"model": "..." or null,"name": "max_enqueued_tokens","value": N,"words": "..." or null (for operators),"at": unix seconds} ],	at most PROTOCOL_MAX_LEARNED
- *		"rates": {"requests": null or {"limit","remaining","reset_at"},"tokens": ...},	as the headers of its newest answers say
+ *		"rates": {"requests": null or {"limit","remaining","reset_at"},"tokens": ...} } ],	as the headers of its newest answers say
+ *	"routes": [ {"model": "gpt-4o*","providers": ["openai","azure-eu"]} ],	the first that fits a model counts, as below
  *	"currency": "USD", "models": [ {"name": "gpt-4o*","input_price": "2.5","output_price": "10"} ],	for a million tokens; "0": not known; "*" stands for
  *		any letters, and the first that fits a model counts
  *	"disk_free_bytes": N, "you": {"uid": N, "is_operator": bool} }

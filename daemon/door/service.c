@@ -86,6 +86,26 @@ static struct json_object *routes_object(const struct config *config)
 	return routes;
 }
 
+/* What it takes at once, and how fast; 0: no limit is known. */
+static struct json_object *allowance_object(const struct config_provider *config)
+{
+	struct json_object *object = json_object_new_object();
+	/* clang-format off */
+	const struct { const char *name; int64_t value; } numbers[] = {
+		{ "max_batches",           config->max_batches },
+		{ "max_enqueued_tokens",   config->max_enqueued_tokens },
+		{ "max_enqueued_requests", config->max_enqueued_requests },
+		{ "uploads_per_minute",    config->uploads_per_minute },
+		{ "batches_per_hour",      config->batches_per_hour },
+		{ "lists_per_minute",      config->lists_per_minute },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		json_object_object_add(object, numbers[i].name, json_object_new_int64(numbers[i].value));
+	return object;
+}
+
 static struct json_object *provider_object(const struct visit *visit, struct provider *provider)
 {
 	const struct door_parts *parts = &visit->door->parts;
@@ -95,9 +115,11 @@ static struct json_object *provider_object(const struct visit *visit, struct pro
 	(void)store_shard_in_flight(parts->store, provider->config->name, &in_flight);
 	json_object_object_add(object, "name", json_text(provider->config->name));
 	json_object_object_add(object, "base_url", json_text(provider->config->base_url));
+	json_object_object_add(object, "dialect", json_text(provider->config->terms.name));
 	provider_add_health(object, provider, loop_now_ms(parts->loop));
 	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
 	json_object_object_add(object, "limits", limits_object(provider));
+	json_object_object_add(object, "allowance", allowance_object(provider->config));
 	enqueued_add(object, parts, provider, visit->is_operator);
 	json_object_object_add(object, "batch_discount", percent_object(provider->config->batch_discount));
 	return object;

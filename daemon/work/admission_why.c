@@ -107,6 +107,10 @@ char *admission_why(struct store *store, struct providers *providers, const stru
 		return NULL;
 	if (!provider)
 		return xstrdup("its provider is not in the configuration any more");
+	/* What only a person can mend goes before what passes. */
+	if (!store_job_get(store, shard->job, &job) &&
+	    !budget_has_room(store, providers_config(providers), &job, shard, now, &why, ret_until))
+		return why;
 	*ret_until = room_shut_until(provider, now, &why);
 	if (*ret_until) {
 		/* Nobody knows when a person's pause ends. */
@@ -114,9 +118,6 @@ char *admission_why(struct store *store, struct providers *providers, const stru
 			*ret_until = 0;
 		return why;
 	}
-	if (!store_job_get(store, shard->job, &job) &&
-	    !budget_has_room(store, providers_config(providers), &job, shard, now, &why, ret_until))
-		return why;
 	limits_load(store, provider->config, shard->model, &limits);
 	if (limits.full_until > now) {
 		*ret_until = limits.full_until;
