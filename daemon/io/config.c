@@ -16,9 +16,8 @@
 #include "daemon/io/config_routes.h"
 #include "daemon/model/price.h"
 
-#define MAX_NAME  32  /* characters of a provider's name */
-#define MAX_MODEL 128 /* of a model's */
-#define MAX_USER  64  /* of a user's */
+#define MAX_NAME 32 /* characters of a provider's name */
+#define MAX_USER 64 /* of a user's */
 
 /* One reading of one file. */
 struct parse {
@@ -56,16 +55,6 @@ static int open_daemon(struct parse *parse, const char *name)
 	return 0;
 }
 
-static bool is_model_name(const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *letter = name; *letter; letter++)
-		if (*letter <= ' ' || *letter > '~')
-			return false;
-	return length > 0 && length <= MAX_MODEL;
-}
-
 /* What stands behind the word "model" in "NAME model PATTERN"; NULL: it is a provider's own section. */
 static const char *pattern_in(const char *title)
 {
@@ -100,10 +89,10 @@ static int open_limits(struct parse *parse, const char *title, const char *patte
 
 	if (!provider)
 		return parse->error.code;
-	if (!is_model_name(pattern))
+	if (config_check_model(pattern) < 0)
 		return error_set(&parse->error, -EINVAL,
 				 "[provider NAME model PATTERN] takes a pattern of 1 to %d printable characters without blanks",
-				 MAX_MODEL);
+				 CONFIG_MAX_MODEL);
 	for (size_t i = 0; i < provider->model_count; i++)
 		if (strcmp(provider->models[i].pattern, pattern) == 0)
 			return error_set(&parse->error, -EINVAL, "[provider %s] stands here twice (first at line %d)",

@@ -142,30 +142,30 @@ static int set_percent(const struct config_key *key, const char *value, void *me
 	return 0;
 }
 
-static int set_price(const struct config_key *key, const char *value, void *member,
-		     struct error *err)
+/* An amount in millionths; what it is, and what it may look like, is for the complaint. */
+static int set_micros(const char *value, const char *noun, const char *examples, void *member, struct error *err)
 {
 	int failed = price_parse(value, member);
 
-	(void)key;
 	if (failed == -ERANGE)
 		return error_set(err, -EINVAL, "\"%s\" is out of range (0 to 1000000)", value);
 	if (failed)
-		return error_set(err, -EINVAL, "\"%s\" is no price (10, 0.15; at most six places)", value);
+		return error_set(err, -EINVAL, "\"%s\" is no %s (%s; at most six places)", value, noun, examples);
 	return 0;
+}
+
+static int set_price(const struct config_key *key, const char *value, void *member,
+		     struct error *err)
+{
+	(void)key;
+	return set_micros(value, "price", "10, 0.15", member, err);
 }
 
 static int set_money(const struct config_key *key, const char *value, void *member,
 		     struct error *err)
 {
-	int failed = price_parse(value, member);
-
 	(void)key;
-	if (failed == -ERANGE)
-		return error_set(err, -EINVAL, "\"%s\" is out of range (0 to 1000000)", value);
-	if (failed)
-		return error_set(err, -EINVAL, "\"%s\" is no amount (10, 2.50; at most six places)", value);
-	return 0;
+	return set_micros(value, "amount", "10, 2.50", member, err);
 }
 
 static int set_switch(const struct config_key *key, const char *value, void *member,

@@ -145,6 +145,19 @@ int store_sql_step(struct store *store, sqlite3_stmt *statement)
 	return store_sql_errno(code);
 }
 
+int store_sql_integers(struct store *store, sqlite3_stmt *statement, int count, int64_t *const *ret_integers)
+{
+	int r = store_sql_step(store, statement);
+
+	if (r != 1)
+		return r ? r : -ENOENT;
+	for (int i = 0; i < count; i++)
+		if (ret_integers[i])
+			*ret_integers[i] = sqlite3_column_int64(statement, i);
+	(void)sqlite3_reset(statement);
+	return 0;
+}
+
 void store_sql_bind_text(sqlite3_stmt *statement, int index, const char *text)
 {
 	if (text)

@@ -28,10 +28,8 @@ int64_t store_death_count(struct store *store, int64_t job, int64_t shard, const
 	sqlite3_stmt *statement = bind(store_sql(store, SQL_DEATH_COUNT), job, shard, step);
 	int64_t count = 0;
 
-	if (!statement || store_sql_step(store, statement) != 1)
-		return 0;
-	count = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_reset(statement);
+	if (statement)
+		(void)store_sql_integers(store, statement, 1, (int64_t *const[]){ &count });
 	return count;
 }
 
@@ -40,10 +38,8 @@ int64_t store_death_total(struct store *store)
 	sqlite3_stmt *statement = store_sql(store, SQL_DEATH_TOTAL);
 	int64_t count = 0;
 
-	if (!statement || store_sql_step(store, statement) != 1)
-		return 0;
-	count = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_reset(statement);
+	if (statement)
+		(void)store_sql_integers(store, statement, 1, (int64_t *const[]){ &count });
 	return count;
 }
 

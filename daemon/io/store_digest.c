@@ -64,10 +64,7 @@ static int64_t count_entries(struct store *store, int64_t job)
 	if (!statement)
 		return 0;
 	(void)sqlite3_bind_int64(statement, 1, job);
-	if (store_sql_step(store, statement) == 1) {
-		count = sqlite3_column_int64(statement, 0);
-		(void)sqlite3_reset(statement);
-	}
+	(void)store_sql_integers(store, statement, 1, (int64_t *const[]){ &count });
 	return count;
 }
 

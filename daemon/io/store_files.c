@@ -330,10 +330,8 @@ int64_t store_event_newest(struct store *store)
 	sqlite3_stmt *statement = store_sql(store, SQL_EVENT_NEWEST);
 	int64_t seq = 0;
 
-	if (statement && store_sql_step(store, statement) == 1) {
-		seq = sqlite3_column_int64(statement, 0);
-		(void)sqlite3_reset(statement);
-	}
+	if (statement)
+		(void)store_sql_integers(store, statement, 1, (int64_t *const[]){ &seq });
 	return seq;
 }
 
@@ -345,10 +343,7 @@ int64_t store_event_last(struct store *store, int64_t job)
 	if (!statement)
 		return 0;
 	(void)sqlite3_bind_int64(statement, 1, job);
-	if (store_sql_step(store, statement) == 1) {
-		seq = sqlite3_column_int64(statement, 0);
-		(void)sqlite3_reset(statement);
-	}
+	(void)store_sql_integers(store, statement, 1, (int64_t *const[]){ &seq });
 	return seq;
 }
 

@@ -165,20 +165,6 @@ static int visit_shards_of(struct store *store, enum sql which, int64_t job, siz
 	return visit_shards(store, statement, visit, context);
 }
 
-/* The integers of the one row that a bound statement gives. */
-static int read_row(struct store *store, sqlite3_stmt *statement, int count, int64_t *const *ret_numbers)
-{
-	int r = store_sql_step(store, statement);
-
-	if (r != 1)
-		return r ? r : -ENOENT;
-	for (int i = 0; i < count; i++)
-		if (ret_numbers[i])
-			*ret_numbers[i] = sqlite3_column_int64(statement, i);
-	(void)sqlite3_reset(statement);
-	return 0;
-}
-
 int64_t store_job_add(struct store *store, const struct job *job)
 {
 	sqlite3_stmt *statement = store_sql_write(store, SQL_JOB_ADD);
@@ -338,7 +324,7 @@ int store_shard_count(struct store *store, int64_t job, int64_t *ret_all, int64_
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, job);
-	return read_row(store, statement, 2, (int64_t *const[]){ ret_all, ret_open });
+	return store_sql_integers(store, statement, 2, (int64_t *const[]){ ret_all, ret_open });
 }
 
 int store_shard_progress(struct store *store, int64_t job, int64_t *ret_completed, int64_t *ret_failed)
@@ -348,7 +334,7 @@ int store_shard_progress(struct store *store, int64_t job, int64_t *ret_complete
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, job);
-	return read_row(store, statement, 2, (int64_t *const[]){ ret_completed, ret_failed });
+	return store_sql_integers(store, statement, 2, (int64_t *const[]){ ret_completed, ret_failed });
 }
 
 int store_shard_owner(struct store *store, const char *provider, const char *batch_id,
@@ -360,7 +346,7 @@ int store_shard_owner(struct store *store, const char *provider, const char *bat
 		return -EIO;
 	store_sql_bind_text(statement, 1, provider);
 	store_sql_bind_text(statement, 2, batch_id);
-	return read_row(store, statement, 1, &ret_shard);
+	return store_sql_integers(store, statement, 1, &ret_shard);
 }
 
 int store_shard_file_owner(struct store *store, const char *provider, const char *file_id, int64_t shard,
@@ -373,7 +359,7 @@ int store_shard_file_owner(struct store *store, const char *provider, const char
 	store_sql_bind_text(statement, 1, provider);
 	store_sql_bind_text(statement, 2, file_id);
 	(void)sqlite3_bind_int64(statement, 3, shard);
-	return read_row(store, statement, 1, &ret_owner);
+	return store_sql_integers(store, statement, 1, &ret_owner);
 }
 
 int store_shard_live(struct store *store, const char *provider, int64_t since, size_t limit,
@@ -396,7 +382,7 @@ int store_shard_in_flight(struct store *store, const char *provider, int64_t *re
 	if (!statement)
 		return -EIO;
 	store_sql_bind_text(statement, 1, provider);
-	return read_row(store, statement, 1, &ret_count);
+	return store_sql_integers(store, statement, 1, &ret_count);
 }
 
 int store_shard_waiting(struct store *store, const struct shard *like, int64_t most_redone, int64_t after,
@@ -428,7 +414,7 @@ int store_shard_busy(struct store *store, const struct shard *like, int64_t afte
 	(void)sqlite3_bind_int64(statement, 4, like->attempt);
 	(void)sqlite3_bind_int64(statement, 5, after);
 	store_sql_bind_text(statement, 6, like->provider);
-	return read_row(store, statement, 1, &ret_count);
+	return store_sql_integers(store, statement, 1, &ret_count);
 }
 
 int store_shard_held(struct store *store, int64_t job, int64_t *ret_count, int64_t *ret_asked)
@@ -439,7 +425,7 @@ int store_shard_held(struct store *store, int64_t job, int64_t *ret_count, int64
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, job);
-	return read_row(store, statement, 2, numbers);
+	return store_sql_integers(store, statement, 2, numbers);
 }
 
 void store_shard_speak(struct store *store, int64_t job, enum shard_word word, int64_t now)

@@ -18,19 +18,6 @@ static void write_numbers(struct store *store, enum sql which, const int64_t *nu
 	store_sql_run(store, statement);
 }
 
-/* The numbers of the one row that a bound statement gives. */
-static int read_numbers(struct store *store, sqlite3_stmt *statement, int count, int64_t *const *ret_numbers)
-{
-	int r = store_sql_step(store, statement);
-
-	if (r != 1)
-		return r ? r : -ENOENT;
-	for (int i = 0; i < count; i++)
-		*ret_numbers[i] = sqlite3_column_int64(statement, i);
-	(void)sqlite3_reset(statement);
-	return 0;
-}
-
 void store_queue_park(struct store *store, int64_t job)
 {
 	write_numbers(store, SQL_QUEUE_PARK, &job, 1);
@@ -73,7 +60,7 @@ int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, now);
-	return read_numbers(store, statement, 1, &ret_at);
+	return store_sql_integers(store, statement, 1, &ret_at);
 }
 
 void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
@@ -107,7 +94,7 @@ int store_outstanding(struct store *store, int64_t uid, struct store_outstanding
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, uid);
-	r = read_numbers(store, statement, 3, (int64_t *const[]){ &found.jobs, &found.requests, &found.bytes });
+	r = store_sql_integers(store, statement, 3, (int64_t *const[]){ &found.jobs, &found.requests, &found.bytes });
 	if (r && r != -ENOENT)
 		return r;
 	*ret_outstanding = found;
@@ -134,7 +121,7 @@ int store_spending_get(struct store *store, int64_t uid, int64_t day, int64_t *r
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, uid);
 	(void)sqlite3_bind_int64(statement, 2, day);
-	r = read_numbers(store, statement, 2, (int64_t *const[]){ &tokens, &cost });
+	r = store_sql_integers(store, statement, 2, (int64_t *const[]){ &tokens, &cost });
 	if (r && r != -ENOENT)
 		return r;
 	*ret_tokens = tokens;
@@ -168,7 +155,7 @@ int store_group_learned(struct store *store, int64_t job, const char *model, con
 	(void)sqlite3_bind_int64(statement, 1, job);
 	store_sql_bind_text(statement, 2, model);
 	store_sql_bind_text(statement, 3, url);
-	return read_numbers(store, statement, 3,
+	return store_sql_integers(store, statement, 3,
 			    (int64_t *const[]){ &ret_ratio->estimated, &ret_ratio->input_tokens,
 						&ret_ratio->output_tokens });
 }

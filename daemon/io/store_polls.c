@@ -7,17 +7,11 @@
 int store_polls_count(struct store *store, const char *provider, int64_t *ret_count)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_POLLS_COUNT);
-	int r;
 
 	if (!statement)
 		return -EIO;
 	store_sql_bind_text(statement, 1, provider);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	*ret_count = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return store_sql_integers(store, statement, 1, &ret_count);
 }
 
 int store_polls_before(struct store *store, const char *provider, int64_t before,

@@ -146,18 +146,12 @@ int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard)
 int store_queue_ahead(struct store *store, int64_t shard, int64_t most, int64_t *ret_count)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_AHEAD);
-	int r;
 
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, shard);
 	(void)sqlite3_bind_int64(statement, 2, most);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	*ret_count = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return store_sql_integers(store, statement, 1, &ret_count);
 }
 
 int store_queue_placed(struct store *store, int64_t job, int64_t number, struct shard *ret_shard)
@@ -189,21 +183,13 @@ char *store_unsent_provider(struct store *store, const char *after)
 int store_unsent_next(struct store *store, const char *provider, int64_t *job, int64_t *number, int64_t *ret_shard)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_UNSENT_NEXT);
-	int r;
 
 	if (!statement)
 		return -EIO;
 	store_sql_bind_text(statement, 1, provider);
 	(void)sqlite3_bind_int64(statement, 2, *job);
 	(void)sqlite3_bind_int64(statement, 3, *number);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	*ret_shard = sqlite3_column_int64(statement, 0);
-	*job = sqlite3_column_int64(statement, 1);
-	*number = sqlite3_column_int64(statement, 2);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return store_sql_integers(store, statement, 3, (int64_t *const[]){ ret_shard, job, number });
 }
 
 int store_flight(struct store *store, const char *provider,

@@ -27,12 +27,8 @@ static int get_meta(struct store *store, const char *name, int64_t *ret_value)
 	if (!statement)
 		return -EIO;
 	store_sql_bind_text(statement, 1, name);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r;
-	*ret_value = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_reset(statement);
-	return 0;
+	r = store_sql_integers(store, statement, 1, &ret_value);
+	return r == -ENOENT ? 0 : r;
 }
 
 static void set_meta(struct store *store, const char *name, int64_t value)

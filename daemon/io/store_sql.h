@@ -204,6 +204,8 @@ sqlite3_stmt *store_sql_write(struct store *store, enum sql which);
 void store_sql_run(struct store *store, sqlite3_stmt *statement);
 /* 1: a row is there; 0: no more; negative errno. The last two reset the statement. */
 int store_sql_step(struct store *store, sqlite3_stmt *statement);
+/* The integers of a bound statement's one row; a place that is NULL is left out. -ENOENT: it has no row. */
+int store_sql_integers(struct store *store, sqlite3_stmt *statement, int count, int64_t *const *ret_integers);
 /* The one shard of a bound statement whose columns are its fields; the caller releases. -ENOENT: it has none; -EUCLEAN: it is damaged. */
 int store_sql_shard(struct store *store, sqlite3_stmt *statement, struct shard *ret_shard);
 /* Binds a text, or NULL. It must live until the statement ran. */

@@ -114,33 +114,21 @@ int store_stray_due(struct store *store, const char *provider, bool is_named, in
 int store_shard_marked(struct store *store, const char *marker, int64_t *ret_shard)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_MARKED);
-	int r;
 
 	if (!statement)
 		return -EIO;
 	store_sql_bind_text(statement, 1, marker);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	*ret_shard = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return store_sql_integers(store, statement, 1, &ret_shard);
 }
 
 int store_stray_next_due(struct store *store, int64_t now, int64_t *ret_at)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_STRAY_NEXT_DUE);
-	int r;
 
 	if (!statement)
 		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, now);
-	r = store_sql_step(store, statement);
-	if (r != 1)
-		return r ? r : -ENOENT;
-	*ret_at = sqlite3_column_int64(statement, 0);
-	(void)sqlite3_reset(statement);
-	return 0;
+	return store_sql_integers(store, statement, 1, &ret_at);
 }
 
 int store_stray_is_used(struct store *store, const char *file_id)
