@@ -13,9 +13,9 @@
 #include "daemon/io/vault.h"
 #include "daemon/model/price.h"
 #include "daemon/protocol.h"
-#include "daemon/work/admission.h"
 #include "daemon/work/eta.h"
 #include "daemon/work/rows.h"
+#include "daemon/work/why.h"
 
 static struct json_object *text_or_object(const char *json)
 {
@@ -126,24 +126,9 @@ struct making {
 	const struct door_parts *parts;
 	int64_t now;
 	const struct config *config;
+	const struct job *job;
 	struct json_object *array;
 };
-
-/* Why a shard waits, and until when: of one in the queue that is computed, any other one has it with it. */
-static char *shard_why(const struct making *making, const struct shard *shard, int64_t *ret_until)
-{
-	const struct door_parts *parts = making->parts;
-	bool waits = shard->state == SHARD_CUT || shard->state == SHARD_UPLOADED;
-	char *why = admission_why(parts->store, parts->providers, shard, making->now, ret_until);
-
-	if (why)
-		return why;
-	/* Nobody takes up a shard whose provider is gone, so nothing is written of it. */
-	if (!shard->why && waits && !config_provider_find(making->config, shard->provider))
-		return xstrdup("its provider is not in the configuration any more");
-	*ret_until = shard->why ? shard->due_at : 0;
-	return xstrdup(shard->why);
-}
 
 /* NULL: it is not known. */
 static struct json_object *eta_object(int64_t seconds)
@@ -156,7 +141,7 @@ static void add_shard(const struct shard *shard, void *context)
 	static const char *const queues[] = { [SHARD_WAITING] = "waiting", [SHARD_PARKED] = "parked" };
 	const struct making *making = context;
 	int64_t until = 0;
-	auto_free char *why = shard_why(making, shard, &until);
+	auto_free char *why = why_shard(making->parts->store, making->parts->providers, making->job, shard, making->now, &until);
 	struct json_object *object = json_object_new_object();
 	/* clang-format off */
 	const struct number numbers[] = {
@@ -254,23 +239,27 @@ static bool is_on_hold(const struct job *job)
 	return job->is_on_hold && job->state != JOB_CANCELLING && !job_is_ended(job->state);
 }
 
-/* Of a job with nothing but shards that wait for their turn: why the first of them does. */
-static char *turn_of(struct door *door, const struct job *job, int64_t *ret_number, int64_t *ret_until)
+/* Of the shard that says it best: one under way, else the first that waits for its turn. */
+static char *why_of_shards(struct door *door, const struct job *job, int64_t *ret_until)
 {
-	auto_shard shard = { 0 };
+	int (*const choices[])(struct store *, int64_t, struct shard *) = { store_shard_foremost, store_queue_first };
 
-	if (store_queue_first(door->parts.store, job->id, &shard))
-		return NULL;
-	*ret_number = shard.number;
-	return admission_why(door->parts.store, door->parts.providers, &shard, loop_now_ms(door->parts.loop), ret_until);
+	for (size_t i = 0; i < ARRAY_SIZE(choices); i++) {
+		auto_shard shard = { 0 };
+		auto_free char *why = NULL;
+
+		if (choices[i](door->parts.store, job->id, &shard))
+			continue;
+		why = why_shard(door->parts.store, door->parts.providers, job, &shard, loop_now_ms(door->parts.loop), ret_until);
+		if (why)
+			return xasprintf("shard %" PRId64 ": %s", shard.number, why);
+	}
+	return NULL;
 }
 
 /* Why a job waits: a person's word, its own reason, or that of the first shard that has one; and until when, 0: that is not known. */
 static char *why_of(struct door *door, const struct job *job, int64_t *ret_until)
 {
-	auto_free char *why = NULL;
-	int64_t number = 0;
-
 	if (is_on_hold(job))
 		return xstrdup("on hold");
 	/* Another job's end has no time; that it is looked for again is nobody's business. */
@@ -278,10 +267,7 @@ static char *why_of(struct door *door, const struct job *job, int64_t *ret_until
 		*ret_until = job->state != JOB_VALID ? job->due_at : job->begin_at > loop_now_ms(door->parts.loop) ? job->begin_at : 0;
 	if (job->why || job_is_ended(job->state))
 		return xstrdup(job->why);
-	why = store_shard_reason(door->parts.store, job->id, &number, ret_until);
-	if (!why)
-		why = turn_of(door, job, &number, ret_until);
-	return why ? xasprintf("shard %" PRId64 ": %s", number, why) : NULL;
+	return why_of_shards(door, job, ret_until);
 }
 
 static void add_why(struct json_object *ours, struct door *door, const struct job *job)
@@ -340,7 +326,12 @@ static void add_choices(struct json_object *ours, const struct job *job, const s
 static void add_details(struct json_object *ours, struct door *door, const struct job *job)
 {
 	struct store *store = door->parts.store;
-	struct making making = { .parts = &door->parts, .now = loop_now_ms(door->parts.loop), .config = door->parts.config };
+	struct making making = {
+		.parts = &door->parts,
+		.now = loop_now_ms(door->parts.loop),
+		.config = door->parts.config,
+		.job = job,
+	};
 
 	making.array = json_object_new_array();
 	(void)store_shard_usage(store, job->id, add_usage, &making);

@@ -308,10 +308,10 @@ int store_shard_kin(struct store *store, int64_t job, size_t limit,
 		    void (*visit)(const struct shard *shard, void *context), void *context);
 
 /*
- * Why the first shard of a job that is held, or else that waits, does so; NULL when none says. The caller frees. *ret_until: until when
- * (Unix milliseconds; 0: not known).
+ * The shard that tells best why its job goes on, of those under way: one that nothing will wake by itself, else the first one with words,
+ * else the first. The caller releases. -ENOENT: there is none.
  */
-char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number, int64_t *ret_until);
+int store_shard_foremost(struct store *store, int64_t job, struct shard *ret_shard);
 /* Makes all shards of a job that have a due time, or wait for a person, due at now. */
 void store_shard_poke(struct store *store, int64_t job, int64_t now);
 

@@ -465,21 +465,14 @@ int store_shard_kin(struct store *store, int64_t job, size_t limit,
 	return visit_shards_of(store, SQL_SHARD_KIN, job, limit, visit, context);
 }
 
-char *store_shard_reason(struct store *store, int64_t job, int64_t *ret_number, int64_t *ret_until)
+int store_shard_foremost(struct store *store, int64_t job, struct shard *ret_shard)
 {
-	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_REASON);
-	char *why = NULL;
+	sqlite3_stmt *statement = store_sql(store, SQL_SHARD_FOREMOST);
 
 	if (!statement)
-		return NULL;
+		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, job);
-	if (store_sql_step(store, statement) == 1) {
-		*ret_number = sqlite3_column_int64(statement, 0);
-		why = store_sql_text_of(statement, 1);
-		*ret_until = sqlite3_column_int64(statement, 2);
-		(void)sqlite3_reset(statement);
-	}
-	return why;
+	return store_sql_shard(store, statement, ret_shard);
 }
 
 void store_shard_poke(struct store *store, int64_t job, int64_t now)

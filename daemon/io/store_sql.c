@@ -126,7 +126,7 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_SHARD_OWNER] = "SELECT id FROM shard WHERE batch_id = ?2 AND provider = ?1 AND state <> 6",
 	[SQL_SHARD_FILE_OWNER] = "SELECT id FROM shard WHERE provider_file = ?2 AND provider = ?1 AND id <> ?3 "
 				 "AND state NOT IN " SHARD_ENDED_STATES " LIMIT 1",
-	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state IN (1, 2) AND state = 2 AND batch_created_at >= ?2 "
+	[SQL_SHARD_LIVE] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE state = 2 AND batch_created_at >= ?2 "
 			   "AND provider = ?1 LIMIT ?3",
 	[SQL_SHARD_IN_FLIGHT] = "SELECT (SELECT count(*) FROM shard WHERE state = 2 AND provider = ?1) + (SELECT count(*) "
 				"FROM shard WHERE state IN (1, 2) AND state = 1 AND intended_at > 0 AND provider = ?1)",
@@ -147,8 +147,8 @@ static const char *const statements[SQL_COUNT] = {
 			     "WHERE id = ?1 AND state = 6",
 	[SQL_SHARD_KIN]    = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 7 "
 			     "AND batch_id IS NULL AND (intended_at > 0 OR absent_at < 0) ORDER BY number DESC LIMIT ?2",
-	[SQL_SHARD_REASON] = "SELECT number, why, iif(why LIKE 'the provider: %', 0, due_at) FROM shard WHERE job = ?1 AND why IS NOT NULL AND queue = 0 "
-			     "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY due_at > 0, number LIMIT 1",
+	[SQL_SHARD_FOREMOST] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND queue = 0 "
+			       "AND state NOT IN " SHARD_ENDED_STATES " ORDER BY due_at > 0, why IS NULL, number LIMIT 1",
 	[SQL_SHARD_POKE]   = "UPDATE shard SET due_at = ?2, queue = 0 "
 			     "WHERE job = ?1 AND (due_at > ?2 OR queue > 0 OR state = 6 OR "
 			     "(due_at = 0 AND state NOT IN " SHARD_ENDED_STATES "))",

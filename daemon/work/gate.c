@@ -10,20 +10,15 @@
 /* Shards whose answers are being collected: each has its rows in memory, and many at once are not faster. */
 #define MAX_COLLECTS 4
 
-/* What the step asks of its provider first. */
-static enum api_call first_call(const struct task *task)
+enum api_call gate_first_call(const struct job *job, const struct shard *shard)
 {
-	const struct shard *shard = &task->shard;
-
 	switch (shard->state) {
 	case SHARD_CUT:
 		return shard->intended_at ? API_LIST : API_UPLOAD;
 	case SHARD_UPLOADED:
 		return shard->intended_at ? API_LIST : API_CREATE;
 	case SHARD_CREATED:
-		if (task->job.state == JOB_CANCELLING && !shard->is_cancel_sent)
-			return API_CANCEL;
-		return lookup_is_due(task, false) ? API_LIST : API_RETRIEVE;
+		return job->state == JOB_CANCELLING && !shard->is_cancel_sent ? API_CANCEL : API_RETRIEVE;
 	case SHARD_ENDED:
 		return API_CONTENT;
 	case SHARD_UNCERTAIN:
@@ -34,6 +29,13 @@ static enum api_call first_call(const struct task *task)
 		break;
 	}
 	return API_RETRIEVE;
+}
+
+static enum api_call first_call(const struct task *task)
+{
+	enum api_call call = gate_first_call(&task->job, &task->shard);
+
+	return call == API_RETRIEVE && task->shard.state == SHARD_CREATED && lookup_is_due(task, false) ? API_LIST : call;
 }
 
 static bool is_upload(const struct task *task)
@@ -64,24 +66,22 @@ static int64_t line_up(struct task *task, bool is_failed)
 	return at > now ? at - now : 0;
 }
 
-bool gate_needs_provider(const struct task *task)
+bool gate_needs_provider(const struct job *job, const struct shard *shard)
 {
-	const struct shard *shard = &task->shard;
-
-	if (!shard->id || shard->state == SHARD_FETCHED || place_is_missing(&task->job, shard))
+	if (!shard->id || shard->state == SHARD_FETCHED || place_is_missing(job, shard))
 		return false;
 	if (shard->state == SHARD_UNCERTAIN)
 		return shard->word == SHARD_WORD_BATCH;
 	if (shard->state == SHARD_ENDED)
 		return shard->remote_output || shard->remote_error;
-	return task->job.state == JOB_RUNNING || shard->intended_at ||
+	return job->state == JOB_RUNNING || shard->intended_at ||
 	       !(shard->state == SHARD_CUT || shard->state == SHARD_UPLOADED);
 }
 
 /* A poll whose answer stood in the list asks nobody. */
 static bool calls_provider(const struct task *task)
 {
-	return gate_needs_provider(task) && !task->told;
+	return gate_needs_provider(&task->job, &task->shard) && !task->told;
 }
 
 /* Answers that are paid for must never wait behind what is yet to be sent. */
@@ -92,7 +92,7 @@ bool gate_has_room(const struct task *task)
 
 	if (is_collect(task) && count_collects(task->pipeline->tasks) >= MAX_COLLECTS)
 		return false;
-	if (!provider || !task->step->is_transfer || !gate_needs_provider(task))
+	if (!provider || !task->step->is_transfer || !gate_needs_provider(&task->job, &task->shard))
 		return true;
 	most = provider->config->max_transfers;
 	return provider->transfers < most && !(is_upload(task) && provider->uploads >= (most > 1 ? most / 2 : 1));
@@ -113,7 +113,7 @@ int64_t gate_retry_wait(struct task *task, int64_t own_ms)
 {
 	int64_t now = task_now(task), wait_ms;
 
-	if (!task->provider || !gate_needs_provider(task) ||
+	if (!task->provider || !gate_needs_provider(&task->job, &task->shard) ||
 	    provider_may_call(task->provider, first_call(task), now, NULL))
 		return own_ms;
 	wait_ms = line_up(task, true);

@@ -8,10 +8,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/work/api.h"
+
+struct job;
+struct shard;
 struct task;
 
-/* Whether the step calls its provider at all: local work does not, nor does the end of what never got there. */
-bool gate_needs_provider(const struct task *task);
+/* Whether the step that is due calls its provider at all: local work does not, nor does the end of what never got there. */
+bool gate_needs_provider(const struct job *job, const struct shard *shard);
+/* What that step asks of its provider first. A poll may have to look for the batch's twins instead, in the list. */
+enum api_call gate_first_call(const struct job *job, const struct shard *shard);
 /* Whether there is room for it; if not, it stays due, and is looked at again when another one has ended. */
 bool gate_has_room(const struct task *task);
 

@@ -179,11 +179,11 @@ void pipeline_shard_state(struct pipeline *pipeline, const struct job *job, stru
 	assert(shard_may_go(shard->state, state));
 	shard->state = state;
 	shard->queue = SHARD_FREE;
-	/* One that turned out to have a batch without being let go has its place all the same. */
-	if (state == SHARD_CREATED && !shard->admitted_at) {
+	/* One that turned out to have a batch without being let go, or after it was given up, has its place all the same. */
+	if (state == SHARD_CREATED && !shard->admitted_at)
 		shard->admitted_at = loop_now_ms(pipeline->loop);
+	if (state == SHARD_CREATED && !shard->reserved_tokens)
 		shard->reserved_tokens = shard->tokens;
-	}
 	shard->tries = 0;
 	shard->polls = 0;
 	shard->due_at = loop_now_ms(pipeline->loop);
@@ -412,7 +412,7 @@ static void begin(struct task *task)
 	const char *why;
 
 	enlist(task);
-	if (gate_needs_provider(task) && !task->provider) {
+	if (gate_needs_provider(&task->job, &task->shard) && !task->provider) {
 		task_finish(task, TASK_TRY_AGAIN, "its provider is not in the configuration any more");
 		return;
 	}

@@ -105,6 +105,14 @@ static void uncertainty_names_the_way_out(void)
 	world_free(world);
 }
 
+/* An uncertain shard holds none of the tokens that a provider lets us have; a batch does. */
+static void check_takes_room(const char *row, struct world *world, int64_t job)
+{
+	auto_shard shard = world_shard(world, job, 1);
+
+	CHECK_ROW(row, shard.tokens > 0 && shard.reserved_tokens == shard.tokens && shard.admitted_at > 0);
+}
+
 static void a_batch_that_a_person_names_is_taken(void)
 {
 	/* clang-format off */
@@ -132,6 +140,7 @@ static void a_batch_that_a_person_names_is_taken(void)
 		check_event(scripts[i], world, job, "shard.note", "a person says");
 		await(world, job, 1, SHARD_CREATED);
 		check_event(scripts[i], world, job, "shard.adopted", batch);
+		check_takes_room(scripts[i], world, job);
 		end_well(scripts[i], world, job, 1);
 	}
 }
