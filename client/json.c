@@ -1,34 +1,16 @@
 #include "client/json.h"
 
-#include <errno.h>
 #include <string.h>
 
-#include "daemon/base/alloc.h"
+#include "daemon/base/tree.h"
 
-#define MAX_DEPTH  32
 #define MAX_MEMBER 64
-
-DEFINE_CLEANUP(struct json_tokener *, json_tokener_free)
 
 struct json_object *json_read(const char *bytes, size_t size)
 {
-	auto_with(json_tokener_free) struct json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
-	auto_json *object = NULL;
+	auto_json *object = size <= JSON_MAX_ANSWER ? tree_read(bytes, size, JSON_TOKENER_STRICT, NULL) : NULL;
 
-	if (!tokener || size > JSON_MAX_ANSWER)
-		return NULL;
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
-	/* Without memory json-c leaves members out, and says nothing. */
-	alloc_watch();
-	object = json_tokener_parse_ex(tokener, bytes, (int)size);
-	alloc_check();
-	if (json_tokener_get_error(tokener) != json_tokener_success ||
-	    !json_object_is_type(object, json_type_object))
-		return NULL;
-	for (size_t i = json_tokener_get_parse_end(tokener); i < size; i++)
-		if (!memchr(" \t\r\n", bytes[i], 4))
-			return NULL;
-	return take(object);
+	return json_object_is_type(object, json_type_object) ? take(object) : NULL;
 }
 
 struct json_object *json_at(struct json_object *object, const char *path)

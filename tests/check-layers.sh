@@ -61,7 +61,7 @@ home 'zlib\.h|zstd(_errors)?\.h' 'daemon/base/unpack\.c'
 home 'systemd/sd-daemon\.h' 'daemon/io/notify\.c'
 home 'systemd/sd-journal\.h' 'daemon/base/log\.c'
 home 'xxhash\.h|openssl/' 'daemon/base/hash\.c'
-home 'json-c/|json\.h' '(daemon/(io|work|door)|client)/.*'
+home 'json-c/|json\.h' '(daemon/(io|work|door)|client)/.*|daemon/base/tree\.[ch]'
 home 'pthread\.h|threads\.h' 'nowhere'
 
 grep -E '(^|[^A-Za-z0-9_])(time|clock_gettime|gettimeofday|timespec_get|ftime)[ \t]*\(' "$code" |

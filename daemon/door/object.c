@@ -6,6 +6,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/tree.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
@@ -19,14 +20,7 @@
 
 static struct json_object *text_or_object(const char *json)
 {
-	struct json_object *object;
-
-	if (!json)
-		return NULL;
-	alloc_watch();
-	object = json_tokener_parse(json);
-	alloc_check();
-	return object;
+	return json ? tree_read(json, strlen(json), 0, NULL) : NULL;
 }
 
 /* The refused lines: all that were kept, or the first few where the object is one of many. */

@@ -11,6 +11,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
 #include "daemon/base/log.h"
+#include "daemon/base/tree.h"
 #include "daemon/base/unpack.h"
 #include "daemon/base/utf8.h"
 #include "daemon/io/config.h"
@@ -30,24 +31,9 @@
 
 struct json_object *json_parse(const char *text, size_t size)
 {
-	struct json_tokener *tokener = json_tokener_new();
-	struct json_object *object;
+	int flags = JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8;
 
-	if (!tokener)
-		abort();
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	/* Without memory json-c leaves members out, and says nothing. */
-	alloc_watch();
-	object = size && size <= PROTOCOL_MAX_JSON_BODY ? json_tokener_parse_ex(tokener, text, (int)size) : NULL;
-	alloc_check();
-	/* Strict mode looks behind the value only when there is more: blanks there are fine. */
-	if (object && strspn(text + json_tokener_get_parse_end(tokener), " \t\r\n") !=
-			      size - json_tokener_get_parse_end(tokener)) {
-		json_object_put(object);
-		object = NULL;
-	}
-	json_tokener_free(tokener);
-	return object;
+	return size <= PROTOCOL_MAX_JSON_BODY ? tree_read(text, size, flags, NULL) : NULL;
 }
 
 struct json_object *json_text(const char *text)

@@ -8,6 +8,7 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/cleanup.h"
+#include "daemon/base/tree.h"
 #include "daemon/io/config.h"
 #include "daemon/io/http.h"
 #include "daemon/io/note.h"
@@ -383,7 +384,7 @@ static struct json_object *create_body(const struct api *api, const char *file_i
 	const char *extra = api_terms(api)->create_extra;
 	auto_free char *url = dialect_url(api_terms(api)->url_prefix, endpoint);
 	auto_free char *taken = dialect_window(api_terms(api)->windows, window);
-	struct json_object *body = extra ? json_tokener_parse(extra) : NULL;
+	struct json_object *body = extra ? tree_read(extra, strlen(extra), 0, NULL) : NULL;
 	struct json_object *metadata = NULL, *expiry;
 
 	if (!json_object_is_type(body, json_type_object)) {

@@ -11,10 +11,10 @@
 #include "daemon/base/buffer.h"
 #include "daemon/base/cleanup.h"
 #include "daemon/base/error.h"
+#include "daemon/base/tree.h"
 #include "daemon/base/utf8.h"
 #include "daemon/work/api_words.h"
 
-#define MAX_DEPTH 64
 #define MAX_WRAPPERS 3 /* one around the other: a gateway wraps what its provider wrapped */
 #define MAX_TREE ((size_t)1 << 20)   /* of a text of which a tree is made */
 #define MAX_GIST ((size_t)128 << 10) /* of the members of interest: metadata of 16 texts is some 60 kB at most */
@@ -52,24 +52,9 @@ static struct json_object *member(struct json_object *object, const char *name)
 /* A tree is made of short texts alone. */
 static struct json_object *parse(const char *json, size_t size)
 {
-	struct json_tokener *tokener;
-	struct json_object *object;
+	size_t end; /* whatever follows */
 
-	if (size > MAX_TREE)
-		return NULL;
-	tokener = json_tokener_new_ex(MAX_DEPTH);
-	if (!tokener)
-		abort();
-	/* Without memory json-c leaves members out, and says nothing: a batch without its id would be taken for none. */
-	alloc_watch();
-	object = json_tokener_parse_ex(tokener, json, (int)size);
-	alloc_check();
-	if (object && json_tokener_get_error(tokener) != json_tokener_success) {
-		json_object_put(object);
-		object = NULL;
-	}
-	json_tokener_free(tokener);
-	return object;
+	return size <= MAX_TREE ? tree_read(json, size, 0, &end) : NULL;
 }
 
 /* A member's text; NULL where it is absent, null, "", too long, no UTF-8 or of another type. Numbers count where a server writes codes as such. */
