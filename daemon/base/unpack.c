@@ -123,6 +123,16 @@ int unpack_form_detect(const void *bytes, size_t size, enum unpack_form *ret_for
 	return -ENOENT;
 }
 
+int unpack_form_begun(char first, enum unpack_form *ret_form)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
+		if (first == *forms[i].magic) {
+			*ret_form = (enum unpack_form)i;
+			return 0;
+		}
+	return -ENOENT;
+}
+
 const char *unpack_form_name(enum unpack_form form)
 {
 	return forms[form].name;

@@ -18,6 +18,7 @@
 #include "daemon/work/api.h"
 
 #define UNPACKED_PIECE ((size_t)64 << 10)
+#define MAX_PACKINGS   3
 
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
@@ -34,10 +35,13 @@ struct fetch {
 	bool is_foreign;	     /* and what it brings is no part of the file */
 
 	struct vault_writer *writer;
-	struct unpack *unpack; /* NULL: it comes as it is */
-	int64_t received;      /* bytes of the file, as it comes */
-	int64_t total;	       /* that it has; -1: unknown */
-	char *etag;	       /* strong, of a server that can resume; NULL: it cannot */
+	struct unpack *unpacks[MAX_PACKINGS]; /* the outermost first */
+	size_t packings;
+	bool is_unpacked; /* the first byte of what is in the innermost was seen */
+	bool is_said_packed;
+	int64_t received; /* bytes of the file, as it comes */
+	int64_t total;	  /* that it has; -1: unknown */
+	char *etag;	  /* strong, of a server that can resume; NULL: it cannot */
 	int resumes;
 
 	struct buffer line; /* that has not ended yet, if a part of it came before */
@@ -126,21 +130,51 @@ static int fail(struct fetch *fetch, char *fault)
 	return -EBADMSG;
 }
 
-static int take_packed(struct fetch *fetch, const char *bytes, size_t size)
+/*
+ * Whether bytes that were unpacked so far are packed once more. Their first tells, for no JSON begins so, and not what the server
+ * says: some store packed files and serve them without a word, or pack them again; a proxy unpacks, and leaves the header.
+ */
+static int detect(struct fetch *fetch, char first)
 {
-	auto_free char *piece = xmalloc(UNPACKED_PIECE);
-	size_t got = 0;
-	int r;
+	enum unpack_form form;
 
-	unpack_feed(fetch->unpack, bytes, size);
-	do {
+	fetch->is_unpacked |= unpack_form_begun(first, &form) != 0;
+	if (fetch->is_unpacked)
+		return 0;
+	if (fetch->packings == MAX_PACKINGS)
+		return fail(fetch, xasprintf("a result file came packed more than %d times", MAX_PACKINGS));
+	fetch->unpacks[fetch->packings++] = unpack_new(form);
+	return 0;
+}
+
+/* Takes bytes that were unpacked depth times. */
+static int take_bytes(struct fetch *fetch, size_t depth, const char *bytes, size_t size)
+{
+	auto_free char *piece = NULL;
+	size_t got = size;
+	int r = depth == fetch->packings && size ? detect(fetch, *bytes) : 0;
+
+	if (r || !size)
+		return r;
+	if (depth == fetch->packings)
+		return take_plain(fetch, bytes, size);
+	piece = xmalloc(UNPACKED_PIECE);
+	unpack_feed(fetch->unpacks[depth], bytes, size);
+	while (!r && got) {
 		struct error err = { 0 };
 
-		if (unpack_read(fetch->unpack, piece, UNPACKED_PIECE, &got, &err))
+		if (unpack_read(fetch->unpacks[depth], piece, UNPACKED_PIECE, &got, &err))
 			return fail(fetch, xasprintf("a result file came packed, and damaged: %s", err.text));
-		r = got ? take_plain(fetch, piece, got) : 0;
-	} while (!r && got);
+		r = take_bytes(fetch, depth + 1, piece, got);
+	}
 	return r;
+}
+
+static void forget_packings(struct fetch *fetch)
+{
+	while (fetch->packings)
+		unpack_free(fetch->unpacks[--fetch->packings]);
+	fetch->is_unpacked = fetch->is_said_packed = false;
 }
 
 /* Forgets all that came. */
@@ -148,7 +182,7 @@ static void start_over(struct fetch *fetch)
 {
 	vault_writer_free(fetch->writer);
 	fetch->writer = vault_writer_new(fetch->vault, VAULT_RECORD_LIMIT);
-	unpack_free(take(fetch->unpack));
+	forget_packings(fetch);
 	free(take(fetch->etag));
 	fetch->received = 0;
 	fetch->total = -1;
@@ -166,6 +200,19 @@ static bool is_plain(const struct http_response *head)
 	return !encoding || !*encoding || strcasecmp(encoding, "identity") == 0;
 }
 
+/* One coding, or several as RFC 9110, 8.4, lists them. */
+static bool can_unpack(const char *encoding)
+{
+	auto_free char *list = xstrdup(encoding);
+	enum unpack_form form;
+	char *rest = list;
+
+	for (char *name = strtok_r(list, ", \t", &rest); name; name = strtok_r(NULL, ", \t", &rest))
+		if (unpack_form_parse(name, &form))
+			return false;
+	return true;
+}
+
 /* A weak one may stand for bytes that differ (RFC 9110, 8.8.1). */
 static bool is_strong(const char *etag)
 {
@@ -176,8 +223,6 @@ static bool is_strong(const char *etag)
 
 static int judge_whole(struct fetch *fetch, const struct http_response *head)
 {
-	enum unpack_form form;
-
 	start_over(fetch);
 	fetch->total = head->content_length;
 	if (is_plain(head)) {
@@ -186,9 +231,9 @@ static int judge_whole(struct fetch *fetch, const struct http_response *head)
 			fetch->etag = xstrdup(head->etag);
 		return 0;
 	}
-	if (unpack_form_parse(head->content_encoding, &form))
+	if (!can_unpack(head->content_encoding))
 		return fail(fetch, xstrdup("a result file came packed in a way that was not asked for and is not known"));
-	fetch->unpack = unpack_new(form);
+	fetch->is_said_packed = true;
 	return 0;
 }
 
@@ -255,7 +300,7 @@ static int on_content(const struct http_response *head, const char *bytes, size_
 	if (r || fetch->is_foreign)
 		return r;
 	fetch->received += (int64_t)size;
-	return fetch->unpack ? take_packed(fetch, bytes, size) : take_plain(fetch, bytes, size);
+	return take_bytes(fetch, 0, bytes, size);
 }
 
 /* --- the end of an answer --- */
@@ -276,7 +321,7 @@ static char *cut_words(const struct fetch *fetch)
 	auto_free char *came = amount(fetch->received);
 	auto_free char *all = fetch->total >= 0 ? amount(fetch->total) : xstrdup("an unknown length");
 
-	if (fetch->unpack && fetch->received == fetch->total)
+	if ((fetch->packings || fetch->is_said_packed) && fetch->received == fetch->total)
 		return xasprintf("a result file came packed, and not whole: its %s end too early", came);
 	return xasprintf("a result file was cut after %s of %s%s", came, all,
 			 fetch->etag ? "" : "; its server does not say that it can go on from there");
@@ -322,9 +367,11 @@ static bool may_resume(const struct fetch *fetch, const struct api_answer *answe
 /* All of an answer is here. Whether that is all of the file, and unpacked. */
 static bool is_whole(const struct fetch *fetch)
 {
-	if (fetch->unpack)
-		return unpack_is_whole(fetch->unpack);
-	return fetch->total < 0 || fetch->received == fetch->total;
+	for (size_t i = 0; i < fetch->packings; i++)
+		if (!unpack_is_whole(fetch->unpacks[i]))
+			return false;
+	/* Nothing at all, packed, is some bytes. */
+	return (fetch->received || !fetch->is_said_packed) && (fetch->total < 0 || fetch->received == fetch->total);
 }
 
 static void on_answer(const struct api_answer *answer, void *context)
@@ -381,7 +428,7 @@ void fetch_free(struct fetch *fetch)
 		return;
 	api_abort(fetch->request);
 	vault_writer_free(fetch->writer);
-	unpack_free(fetch->unpack);
+	forget_packings(fetch);
 	buffer_release(&fetch->line);
 	free(fetch->file_id);
 	free(fetch->etag);

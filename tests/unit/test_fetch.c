@@ -96,8 +96,9 @@ static const struct download stories[] = {
 	{ "404", { { "HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n", 0, 0, true } }, FETCH_ANSWERED, 1, 0, NULL },
 	{ "closed at once", { { "", 0, 0, false } }, FETCH_ANSWERED, 1, 0, NULL },
 	{ "packed in an unknown way", { { OK200 LENGTH "Content-Encoding: br\r\n\r\n", 0, 150, true } }, FETCH_CUT, 1, 0, "not known" },
-	{ "packed twice", { { OK200 LENGTH "Content-Encoding: gzip, gzip\r\n\r\n", 0, 150, true } }, FETCH_CUT, 1, 0, "not known" },
-	{ "said to be packed", { { OK200 LENGTH "Content-Encoding: gzip\r\n\r\n", 0, 150, true } }, FETCH_CUT, 1, 0, "damaged" },
+	{ "packed, and in an unknown way", { { OK200 LENGTH "Content-Encoding: gzip, br\r\n\r\n", 0, 150, true } }, FETCH_CUT, 1, 0, "not known" },
+	{ "said to be packed", { { OK200 LENGTH "Content-Encoding: gzip\r\n\r\n", 0, 150, true } }, FETCH_WHOLE, 1, 0, NULL },
+	{ "packed, and no more than its beginning", { { OK200 "Content-Length: 12\r\n\r\n\x1f\x8bno such.\n", 0, 0, true } }, FETCH_CUT, 1, 0, "damaged" },
 	{ "said to be packed, and empty", { { OK200 "Content-Length: 0\r\nContent-Encoding: gzip\r\n\r\n", 0, 0, true } }, FETCH_CUT, 1, 0, "not whole" },
 };
 /* clang-format on */
@@ -256,6 +257,15 @@ static void pack(struct buffer *packed, const char *text, size_t size)
 	(void)deflateEnd(&stream);
 }
 
+static void pack_again(struct buffer *packed)
+{
+	auto_buffer once = { 0 };
+
+	buffer_add(&once, packed->data, packed->size);
+	buffer_clear(packed);
+	pack(packed, once.data, once.size);
+}
+
 /* Each with a Content-Length that is right, and all that would prove a resume. */
 static void what_comes_packed_is_undone_and_must_be_whole(void)
 {
@@ -280,6 +290,34 @@ static void what_comes_packed_is_undone_and_must_be_whole(void)
 			CU_ASSERT_TRUE(is_kept_as(&bench, TEXT, strlen(TEXT)));
 		}
 		bench_end(&bench);
+	}
+}
+
+/* What the file is tells its first byte, whatever is said of it. */
+static void a_file_may_be_packed_more_than_once_and_without_a_word(void)
+{
+	static const char *const said[] = { "", "Content-Encoding: gzip\r\n", "Content-Encoding: gzip, x-gzip\r\n" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(said); i++) {
+		auto_buffer packed = { 0 };
+
+		buffer_add_text(&packed, TEXT);
+		for (int times = 0; times <= 4; times++) {
+			auto_buffer answer = { 0 };
+			struct peer_line script = { .then = PEER_KEEP };
+			struct bench bench;
+
+			buffer_add_format(&answer, OK200 "%sContent-Length: %zu\r\n\r\n", said[i], packed.size);
+			buffer_add(&answer, packed.data, packed.size);
+			script.answer = answer.data;
+			script.size = answer.size;
+			bench_begin(&bench, &script, 1);
+			bench_run(&bench);
+			CHECK_ROW(said[i], bench.end == (times <= 3 ? FETCH_WHOLE : FETCH_CUT));
+			CHECK_ROW(said[i], times <= 3 ? is_kept_as(&bench, TEXT, strlen(TEXT)) : !!strstr(bench.words, "more than 3 times"));
+			bench_end(&bench);
+			pack_again(&packed);
+		}
 	}
 }
 
@@ -440,6 +478,6 @@ static void a_fetch_that_is_freed_says_nothing(void)
 }
 
 CHECK_MAIN("fetch", CHECK(only_what_is_proved_is_resumed), CHECK(resumes_are_bounded),
-	   CHECK(what_comes_packed_is_undone_and_must_be_whole), CHECK(a_packed_download_that_is_cut_is_not_resumed),
+	   CHECK(what_comes_packed_is_undone_and_must_be_whole), CHECK(a_file_may_be_packed_more_than_once_and_without_a_word), CHECK(a_packed_download_that_is_cut_is_not_resumed),
 	   CHECK(every_line_is_read), CHECK(a_line_of_any_length_takes_bounded_memory),
 	   CHECK(the_rest_is_asked_for_where_the_file_was_moved_to), CHECK(a_fetch_that_is_freed_says_nothing))
