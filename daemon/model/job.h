@@ -31,7 +31,7 @@
  *	UPLOADED   -> ENDED	  [create]	the provider refused the batch for good: its rows fail
  *	UPLOADED   -> DROPPED	  [create]	its file is gone there, or was not taken in: its rows went to a new shard
  *	UPLOADED   -> DROPPED	  [move]	its provider cannot serve: its rows went to a new shard at the next
- *	CREATED	   -> ENDED	  [poll]	completed, expired, cancelled there, or failed for good
+ *	CREATED	   -> ENDED	  [poll]	completed, expired, cancelled there, failed for good, or forgotten there
  *	CREATED	   -> DROPPED	  [poll]	it did no work there and may do better: its rows went to a new shard
  *	CREATED	   -> DROPPED	  [move]	it failed there without work, for want of the model or url
  *	ENDED	   -> FETCHED	  [fetch]	both result files are on disk

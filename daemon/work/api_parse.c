@@ -71,6 +71,12 @@ static char *text_of(struct json_object *object, const char *name)
 	return xstrdup(text);
 }
 
+/* A number is none: no server names batches or files so, and one that does by mistake does not know them by it. */
+static char *id_of(struct json_object *object)
+{
+	return json_object_is_type(member(object, "id"), json_type_string) ? text_of(object, "id") : NULL;
+}
+
 static int64_t integer_of(struct json_object *object, const char *name)
 {
 	struct json_object *value = member(object, name);
@@ -260,7 +266,7 @@ static void read_batch(const char *json, struct gist *gist, struct api_batch *re
 {
 	auto_json *object = parse(buffer_text(&gist->text), gist->text.size);
 	struct json_object *metadata = member(object, "metadata");
-	auto_free char *id = text_of(object, "id");
+	auto_free char *id = id_of(object);
 
 	*ret_batch = (struct api_batch){ 0 };
 	if (!id)
@@ -327,7 +333,7 @@ int api_parse_batch(const char *json, size_t size, struct api_batch *ret_batch, 
 /* Without an id, all of it is empty. */
 static void read_file(struct json_object *object, struct api_file *ret_file)
 {
-	auto_free char *id = text_of(object, "id");
+	auto_free char *id = id_of(object);
 
 	*ret_file = (struct api_file){ 0 };
 	if (!id)

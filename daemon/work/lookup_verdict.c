@@ -26,6 +26,7 @@
 #include "daemon/work/api.h"
 #include "daemon/work/lookup.h"
 #include "daemon/work/provider.h"
+#include "daemon/work/remote.h"
 #include "daemon/work/task.h"
 
 #define MAX_LIVE 100000
@@ -166,6 +167,16 @@ static const struct lookup_match *find_name(const struct task *task, struct look
 	return lookup->aliases.count == 1 && is_alias(task, lookup, alias) ? alias : NULL;
 }
 
+/* Its answers were maybe made, and cannot be had: what becomes of its requests is the question of all that is lost so. */
+static void give_up_batch(struct task *task)
+{
+	auto_free char *words = xasprintf("the provider has not known %s for long, and lists no batch of the same requests: its "
+					  "answers are lost", task->shard.batch_id);
+
+	task_tell(task, "shard.note", "error", words);
+	task_finish(task, TASK_DONE, words);
+}
+
 static void decide_name(struct task *task)
 {
 	struct lookup *lookup = task->work;
@@ -173,6 +184,9 @@ static void decide_name(struct task *task)
 
 	if (match)
 		rename_batch(task, match);
+	else if (!lookup->is_own_listed &&
+		 remote_is_forgotten(task->provider->config, &task->shard, task_now(task)))
+		give_up_batch(task);
 	else
 		task_finish(task, TASK_TRY_AGAIN,
 			    lookup->is_own_listed ? "the provider lists the batch, but does not know it" :

@@ -15,6 +15,8 @@
 
 /* What a shard waits for says so, and by these words the next look knows that it was told. */
 #define STUCK "stuck: "
+/* With their backoff they take hours, so that an hour of "404" is none. */
+#define FORGOTTEN_TRIES 16
 
 void remote_tell_unknown(struct task *task, const struct api_batch *batch)
 {
@@ -63,6 +65,13 @@ char *remote_wait_words(const struct api_batch *batch)
 bool remote_is_stuck(const struct config_provider *config, const struct shard *shard, int64_t now)
 {
 	return config->stuck_after && shard->changed_at && now - shard->changed_at >= config->stuck_after;
+}
+
+bool remote_is_forgotten(const struct config_provider *config, const struct shard *shard, int64_t now)
+{
+	int64_t since = shard->changed_at > shard->batch_created_at ? shard->changed_at : shard->batch_created_at;
+
+	return config->stuck_after && shard->tries >= FORGOTTEN_TRIES && now - since >= config->stuck_after;
 }
 
 bool remote_is_stuck_told(const struct shard *shard)

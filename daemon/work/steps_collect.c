@@ -49,11 +49,11 @@ static bool is_lost(struct task *task, const char *remote, const char *suffix)
 	return remote && vault_open_record(task_vault(task), task->job.id, name, &reader, NULL) == -ENOENT;
 }
 
-/* How the batch ended. A shard that was refused has no batch, or one that failed. */
+/* How the batch ended. A shard that was refused has no batch, or one that failed; a batch that never ended was forgotten. */
 static enum collect_end end_of(struct task *task)
 {
 	const struct shard *shard = &task->shard;
-	enum collect_end end = COLLECT_REFUSED;
+	enum collect_end end = shard->refusal ? COLLECT_REFUSED : COLLECT_LOST;
 
 	if (is_lost(task, shard->remote_output, "out") || is_lost(task, shard->remote_error, "err"))
 		return COLLECT_LOST;

@@ -93,12 +93,17 @@ static bool is_gone_for_good(const struct task *task, const struct api_answer *a
 	       task_now(task) >= task->job.cancelling_at + TASK_PROBE_MS;
 }
 
-/* Whether a batch that is gone shall be looked for under another name: not at once, for it happens for a moment, and ever more rarely. */
+/*
+ * Whether a batch that is gone shall be looked for under another name: not at once, for it happens for a moment, and ever more rarely; then
+ * before it is given up.
+ */
 static bool is_name_doubted(const struct task *task, const struct api_answer *answer)
 {
 	int64_t tries = task->shard.tries;
 
-	return answer->verdict == API_GONE && tries && !(tries & (tries + 1));
+	return answer->verdict == API_GONE && tries &&
+	       (!(tries & (tries + 1)) ||
+		remote_is_forgotten(task->provider->config, &task->shard, task_now(task)));
 }
 
 /* As was learned of such batches; else from the first wait on, the more rarely the longer nothing moves. */

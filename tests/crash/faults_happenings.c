@@ -86,6 +86,7 @@ const struct happening happenings[] = {
 	{ "an array",            ON_ALL, BODY("[]"), true, { { 0, 0 } } },
 	{ "an empty object",     ON_ALL, BODY("{}"), true, { { 0, 0 } } },
 	{ "id is a number",      ON_ALL & ~ON_LIST, BODY("{\\'id\\':5,\\'status\\':5,\\'bytes\\':\\'x\\'}"), true, { { ON_CREATE, COST_PERSON | COST_ORPHANS } } },
+	{ "id of nobody",        ON_CREATE, BODY("{\\'id\\':\\'batch_of_nobody\\',\\'status\\':\\'validating\\'}"), true, { { ON_CREATE, COST_PERSON | COST_ORPHANS } } },
 	{ "id is null",          ON_ALL & ~ON_LIST, BODY("{\\'id\\':null,\\'status\\':null}"), true, { { 0, 0 } } },
 	{ "id is empty",         ON_ALL & ~ON_LIST, BODY("{\\'id\\':\\'\\',\\'status\\':\\'\\'}"), true, { { 0, 0 } } },
 	{ "data is a number",    ON_LIST | ON_FILES, BODY("{\\'data\\':7,\\'has_more\\':\\'x\\'}"), true, { { 0, 0 } } },

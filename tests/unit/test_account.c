@@ -112,6 +112,10 @@ static const struct losing {
 	  "{\"action\":\"row_missing\",\"nth\":1}]", 6, false, 1, 6 },
 	{ "half expires, and more answers are missing", "[{\"action\":\"expire\",\"percent\":50,\"count\":1},"
 	  "{\"action\":\"row_missing\",\"count\":2}]", 6, true, 0, 0 },
+	{ "the batch is not known for hours", "[{\"call\":\"retrieve\",\"action\":\"gone\",\"count\":30},"
+	  "{\"call\":\"list\",\"action\":\"list_empty\"}]", 6, false, 0, 6 },
+	{ "the batch is forgotten", "[{\"call\":\"retrieve\",\"action\":\"gone\"},{\"call\":\"list\",\"action\":\"list_empty\"}]",
+	  6, true, 0, 0 },
 };
 /* clang-format on */
 
@@ -153,7 +157,7 @@ static void check_waiting(const char *row, struct world *world, int64_t job)
 	auto_job now = { 0 };
 	int64_t until, lists, shards = 0;
 
-	CHECK_ROW(row, world_run(world, 3 * HOUR_MS, is_held, &job));
+	CHECK_ROW(row, world_run(world, 30 * HOUR_MS, is_held, &job));
 	world_kill(world);
 	world_start(world);
 	lists = world_ledger(world).batches;

@@ -95,8 +95,13 @@ static void schedules_that_once_failed_hold(void)
 		/* A wrapper around a wrapper was never read. */
 		"seed=808000 | wrapped in job @1 | wrapped in job @2",
 		/* A batch under another name, with one sign of ours alone, was never found: its shard was polled for ever. */
-		"seed=824324 | our file, another marker @1 | create: id is a number @2",
-		"seed=824324 | our marker, another file @1 | create: id is a number @2",
+		"seed=824324 | our file, another marker @1 | create: id of nobody @2",
+		"seed=824324 | our marker, another file @1 | create: id of nobody @2",
+		/* One that is nowhere to be found was polled for ever too. */
+		"seed=149675 | create: id of nobody @1 | a list never seen, absent @1",
+		"seed=149675 | create: id is a number @1 | a list never seen, absent @1",
+		/* Packed twice, and once by its header. */
+		"seed=849000 | packed, and short @1 | packed, and short @2",
 		/* The error file of a batch that expired was named late, and was not asked for again: its failures were sent anew. */
 		"seed=876897 | half of it expires @1 | error file named late @2",
 	};

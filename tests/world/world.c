@@ -58,6 +58,7 @@ static const struct config_provider quick = {
 	.delete           = CONFIG_DELETE_STRAYS,
 	.delete_results_after = 86400000,
 	.move_after       = 600000,
+	.stuck_after      = 86400000,
 	.breaker          = 5,
 };
 /* clang-format on */
