@@ -6,6 +6,7 @@
 #include "daemon/base/cleanup.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
+#include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/protocol.h"
 #include "daemon/work/api.h"
@@ -59,7 +60,7 @@ static struct json_object *in_flight_object(const struct door_parts *parts, cons
 		const char *model = json_object_get_string(json_object_object_get(object, "model"));
 		struct limits limits;
 
-		limits_load(parts->store, provider->config, model, &limits);
+		limits_load(parts->store, provider->config, model, loop_now_ms(parts->loop), &limits);
 		json_object_object_add(object, "max_batches", number_or_null(limits.max_batches));
 		json_object_object_add(object, "max_requests", number_or_null(limits.max_requests));
 		json_object_object_add(object, "max_tokens", number_or_null(limits.max_tokens));

@@ -255,6 +255,9 @@ int vault_keep_file(struct vault_writer *writer, int64_t file, struct error *err
 		r = spool_draft_keep(take(writer->draft), place, err);
 	else
 		store_file_put(writer->vault->store, file, writer->memory.data, writer->memory.size);
+	/* It may be there though its folder was not flushed, and nobody would know of it: its number is not given again. */
+	if (r)
+		(void)spool_remove(writer->vault->spool, place);
 	vault_writer_free(writer);
 	return r;
 }

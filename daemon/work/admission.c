@@ -131,7 +131,7 @@ static size_t model_of(struct run *run, const char *name)
 		i++;
 	if (i == run->model_count) {
 		run->models[i] = (struct model){ .name = name };
-		limits_load(run->admission->store, run->provider->config, name, &run->models[i].limits);
+		limits_load(run->admission->store, run->provider->config, name, run->now, &run->models[i].limits);
 		run->model_count++;
 	}
 	return i;

@@ -118,7 +118,7 @@ char *admission_why(struct store *store, struct providers *providers, const stru
 			*ret_until = 0;
 		return why;
 	}
-	limits_load(store, provider->config, shard->model, &limits);
+	limits_load(store, provider->config, shard->model, now, &limits);
 	if (limits.full_until > now) {
 		*ret_until = limits.full_until;
 		return xasprintf("the provider's queue of %s is full, with nothing of ours in it", shard->model);

@@ -74,8 +74,10 @@ static void keep(struct store *store, const char *provider, const char *model, c
 	store_learned_set(store, provider, &learned);
 }
 
-void limits_load(struct store *store, const struct config_provider *config, const char *model, struct limits *ret_limits)
+void limits_load(struct store *store, const struct config_provider *config, const char *model, int64_t now,
+		 struct limits *ret_limits)
 {
+	int64_t until_at = 0;
 	const struct config_provider_model *own = config_provider_model_find(config, model);
 
 	*ret_limits = (struct limits){
@@ -83,9 +85,13 @@ void limits_load(struct store *store, const struct config_provider *config, cons
 		.max_tokens = own ? own->max_enqueued_tokens : 0,
 		.max_requests = own ? own->max_enqueued_requests : 0,
 		.ratio = own ? own->bytes_per_token * 1000 : 0,
-		.full_until = recall(store, config->name, model, FULL_UNTIL),
+		.full_until = recall_at(store, config->name, model, FULL_UNTIL, &until_at),
 	};
 	ret_limits->full_batches = recall_at(store, config->name, model, FULL_BATCHES, &ret_limits->full_at);
+	if (until_at > now)
+		ret_limits->full_until = 0;
+	if (ret_limits->full_at > now)
+		ret_limits->full_batches = 0;
 	if (!ret_limits->max_tokens) {
 		ret_limits->max_tokens = recall(store, config->name, model, MAX_TOKENS);
 		ret_limits->is_learned = ret_limits->max_tokens > 0;
@@ -126,7 +132,8 @@ void limits_of_batch(struct store *store, const struct provider *provider, const
 	provider_limits(provider, model, ret_limits);
 	if (!provider)
 		return;
-	limits_load(store, provider->config, model, &limits);
+	/* Whether it is full now does not matter. */
+	limits_load(store, provider->config, model, 0, &limits);
 	ratio = limits.ratio ? limits.ratio : ret_limits->bytes_per_token * 1000;
 	if (limits.most_tokens && !__builtin_mul_overflow(limits.most_tokens / LIMITS_PARTS, ratio, &bytes))
 		ret_limits->ideal_bytes = bytes / 1000 > 0 ? bytes / 1000 : 1;
@@ -202,7 +209,7 @@ enum limits_advice limits_note_refusal(struct store *store, const struct config_
 	int64_t tokens;
 
 	learn_limit(store, config, shard->model, words, now);
-	limits_load(store, config, shard->model, &limits);
+	limits_load(store, config, shard->model, now, &limits);
 	tokens = limits_tokens(&limits, shard);
 	if (limits.max_tokens && tokens > limits.max_tokens && shard->requests > 1)
 		return LIMITS_HALVE;

@@ -38,7 +38,9 @@ struct limits {
 	int64_t full_batches;  /* the same */
 	int64_t full_at;       /* when it was found to be so with full_batches in flight */
 };
-void limits_load(struct store *store, const struct config_provider *config, const char *model, struct limits *ret_limits);
+/* What counts now: what was learned in a time to come, before the clock was set back, does not. */
+void limits_load(struct store *store, const struct config_provider *config, const char *model, int64_t now,
+		 struct limits *ret_limits);
 
 /* The tokens that a shard takes of the limit, as estimated now, a little on the safe side. */
 int64_t limits_tokens(const struct limits *limits, const struct shard *shard);

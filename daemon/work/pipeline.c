@@ -446,7 +446,7 @@ static bool is_queued(struct task *task)
 	if (!place_is_missing(&task->job, &task->shard))
 		return false;
 	if (task->provider && !task->job.is_on_hold) {
-		limits_load(pipeline->store, task->provider->config, task->shard.model, &limits);
+		limits_load(pipeline->store, task->provider->config, task->shard.model, task_now(task), &limits);
 		if (limits_is_large(&limits, &task->shard))
 			return false;
 	}

@@ -167,7 +167,7 @@ static void the_usage_corrects_the_estimates(void)
 	const struct shard large = { .bytes = 34000, .tokens = 8500, .requests = 2 };
 	struct limits limits;
 
-	limits_load(world->store, &world->provider, "m", &limits);
+	limits_load(world->store, &world->provider, "m", world_now(world), &limits);
 	CU_ASSERT_EQUAL(limits_tokens(&limits, &large), 8500);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const struct shard shard = {
@@ -181,10 +181,10 @@ static void the_usage_corrects_the_estimates(void)
 		limits_note_usage(world->store, &shard, 1);
 		CHECK_ROW(rows[i].name, learned(world, "m", "bytes_per_token") == rows[i].ratio);
 	}
-	limits_load(world->store, &world->provider, "m", &limits);
+	limits_load(world->store, &world->provider, "m", world_now(world), &limits);
 	/* 34000 / 20, one more, and a sixteenth to be safe. */
 	CU_ASSERT_EQUAL(limits_tokens(&limits, &large), 1701 + 106);
-	limits_load(world->store, &world->provider, "n", &limits);
+	limits_load(world->store, &world->provider, "n", world_now(world), &limits);
 	CU_ASSERT_EQUAL(limits_tokens(&limits, &large), 8500);
 	world_free(world);
 }
@@ -207,7 +207,7 @@ static void what_was_learned_and_cannot_be_is_nothing(void)
 		};
 
 		store_learned_set(world->store, "sim", &ratio);
-		limits_load(world->store, &world->provider, "m", &limits);
+		limits_load(world->store, &world->provider, "m", world_now(world), &limits);
 		CHECK_ROW(words[i] ? words[i] : "none", limits.ratio == 0);
 		limits_note_usage(world->store, &shard, 1);
 		CHECK_ROW(words[i] ? words[i] : "none", learned(world, "m", "bytes_per_token") == 4000);
@@ -299,7 +299,7 @@ static bool has_waiting(struct world *world, const struct pipe_view *view, bool 
 		return false;
 	r = store_queue_head(world->store, "sim", &line, world_now(world), &shard);
 	free(line.model);
-	limits_load(world->store, &world->provider, "m", &limits);
+	limits_load(world->store, &world->provider, "m", world_now(world), &limits);
 	*ret_has_room = !r && limits.max_tokens && !limits.full_until && !limits.full_batches &&
 			view->unsent < room_places_of_user(&world->provider) &&
 			(limits_tokens(&limits, &shard) <= limits.max_tokens - view->tokens || !view->batches);

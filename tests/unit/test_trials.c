@@ -90,6 +90,8 @@ static void schedules_that_once_failed_hold(void)
 		/* A pause of the provider, and the look for a missing file, that would have lasted as long. */
 		"seed=990200 | the clock goes 10 years back: at a turn @20 | retrieve: 429, quota @2",
 		"seed=2684 retries=1 | content of failures: longer than it is @3 | the clock goes 10 years back: delete @1",
+		/* A model's queue that would have stayed full as long. */
+		"seed=11867 retries=1 | death when it arrived: cancel @4 | token limit at create @1 | the clock goes 10 years back: at a turn @53",
 		/* Two uploads with one id: both shards were sent with the file of one. */
 		"seed=68000 | upload: id is a number @1 | upload: id is a number @2",
 		/* A wrapper around a wrapper was never read. */
