@@ -13,6 +13,7 @@
 #include "client/table.h"
 #include "client/words.h"
 #include "daemon/base/alloc.h"
+#include "daemon/base/buffer.h"
 #include "daemon/protocol.h"
 
 /* clang-format off */
@@ -22,10 +23,22 @@ static const struct table_column list_columns[] = {
 };
 /* clang-format on */
 
+/* Where its requests may be: the one that is named, or all of several. */
+static char *providers_of(struct json_object *batch)
+{
+	struct json_object *list = json_at(batch, "batchd.providers");
+	size_t count = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0;
+	auto_buffer text = {0};
+
+	for (size_t i = 0; i < count; i++)
+		buffer_add_format(&text, "%s%s", i ? "," : "", json_object_get_string(json_object_array_get_idx(list, i)));
+	return xstrdup(count ? buffer_text(&text) : json_text(batch, "batchd.provider", "-"));
+}
+
 static void add_row(struct table *table, struct json_object *batch)
 {
 	int64_t age_s = (int64_t)time(NULL) - json_number(batch, "created_at", 0);
-	const char *provider = json_text(batch, "batchd.provider", "-");
+	auto_free char *providers = providers_of(batch);
 	const char *file = json_text(batch, "batchd.file_name", "");
 	int64_t until = json_number(batch, "batchd.until", 0);
 	char age[WORDS_FIGURE], eta[WORDS_FIGURE], time_text[WORDS_FIGURE];
@@ -38,7 +51,7 @@ static void add_row(struct table *table, struct json_object *batch)
 		  job_failed(batch));
 	table_add(table, OUTPUT_PLAIN, "%s", words_elapsed(age_s, age));
 	table_add(table, OUTPUT_PLAIN, "%s", job_eta(batch, "batchd.eta", eta));
-	table_add(table, OUTPUT_PLAIN, "%s", json_text(batch, "model", provider));
+	table_add(table, OUTPUT_PLAIN, "%s", json_text(batch, "model", providers));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(batch, "metadata.name", file));
 	table_add(table, OUTPUT_PLAIN, "%s%s%s", json_text(batch, "batchd.why", ""), until ? ", until " : "",
 		  until ? words_time(until, time_text) : "");

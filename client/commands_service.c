@@ -26,8 +26,67 @@ static void show_provider(struct json_object *provider)
 	auto_buffer words = {0};
 
 	provider_describe(provider, &words);
-	output_field("provider", "%s, %s, %" PRId64 " batches in flight", json_text(provider, "name", "-"),
-		     buffer_text(&words), json_number(provider, "shards_in_flight", 0));
+	output_field("provider", "%s (%s), %s, %" PRId64 " batches in flight", json_text(provider, "name", "-"),
+		     json_text(provider, "dialect", "-"), buffer_text(&words),
+		     json_number(provider, "shards_in_flight", 0));
+}
+
+/* What it takes at once and how fast, as far as that is known. */
+static void show_allowance(struct json_object *provider)
+{
+	/* clang-format off */
+	static const struct { const char *member, *noun; } limits[] = {
+		{ "max_batches",           "batches in flight" },
+		{ "max_enqueued_tokens",   "enqueued tokens" },
+		{ "max_enqueued_requests", "enqueued requests" },
+		{ "uploads_per_minute",    "uploads a minute" },
+		{ "batches_per_hour",      "batches an hour" },
+		{ "lists_per_minute",      "lists a minute" },
+	};
+	/* clang-format on */
+	auto_buffer text = {0};
+
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		add_count(&text, limits[i].noun, json_number(json_at(provider, "allowance"), limits[i].member, 0));
+	if (text.size)
+		output_field("at most", "%s: %s", json_text(provider, "name", "-"), buffer_text(&text));
+}
+
+/* What the headers of its answers said last. */
+static void show_rates(struct json_object *provider)
+{
+	static const char *const names[] = {"requests", "tokens"};
+	char time[WORDS_FIGURE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct json_object *rate = json_at(json_at(provider, "rates"), names[i]);
+		int64_t left = json_number(rate, "remaining", -1), limit = json_number(rate, "limit", -1),
+			reset_at = json_number(rate, "reset_at", 0);
+		auto_buffer text = {0};
+
+		if (left >= 0)
+			buffer_add_format(&text, "%" PRId64 " ", left);
+		if (left >= 0 && limit >= 0)
+			buffer_add_text(&text, "of ");
+		if (limit >= 0)
+			buffer_add_format(&text, "%" PRId64 " ", limit);
+		if (text.size)
+			output_field("rate", "%s: %s%s%s%s%s", json_text(provider, "name", "-"), buffer_text(&text),
+				     names[i], left >= 0 ? " left" : "", reset_at ? ", anew at " : "",
+				     reset_at ? words_time(reset_at, time) : "");
+	}
+}
+
+static void show_waiting(struct json_object *provider)
+{
+	int64_t count = json_number(provider, "shards_waiting", 0), until = json_number(provider, "waiting_until", 0);
+	const char *why = json_text(provider, "waiting_why", NULL);
+	char time[WORDS_FIGURE];
+
+	if (count)
+		output_field("waiting", "%s: %" PRId64 "%s; the first: %s%s%s", json_text(provider, "name", "-"), count,
+			     count == PROTOCOL_MAX_WAITING ? " shards or more" : count == 1 ? " shard" : " shards",
+			     why ? why : "its turn", until ? ", until " : "", until ? words_time(until, time) : "");
 }
 
 /* "3 batches, 120 requests, 1900000 of 2000000 tokens (learned)" */
@@ -81,8 +140,13 @@ static void show_daemon(struct json_object *daemon)
 	output_field("jobs", "%s", counts.size ? buffer_text(&counts) : "none");
 	if (json_object_is_type(providers, json_type_array))
 		for (size_t i = 0; i < json_object_array_length(providers); i++) {
-			show_provider(json_object_array_get_idx(providers, i));
-			show_in_flight(json_object_array_get_idx(providers, i));
+			struct json_object *provider = json_object_array_get_idx(providers, i);
+
+			show_provider(provider);
+			show_allowance(provider);
+			show_rates(provider);
+			show_in_flight(provider);
+			show_waiting(provider);
 		}
 	output_field("state", "%s, %s free", json_text(daemon, "state_folder", "-"),
 		     words_size(json_number(daemon, "disk_free_bytes", 0), size));

@@ -112,6 +112,7 @@ static void read_limits(struct json_object *provider, struct load_limits *limits
 	limits->max_bytes = json_number(provider, "limits.max_bytes", limits->max_bytes);
 	limits->max_inputs = json_number(provider, "limits.max_inputs", limits->max_inputs);
 	limits->max_tokens = json_number(provider, "limits.max_tokens", limits->max_tokens);
+	limits->ideal_bytes = json_number(provider, "limits.ideal_bytes", limits->ideal_bytes);
 	limits->bytes_per_token =
 		json_number(provider, "limits.bytes_per_token", limits->bytes_per_token);
 	if (limits->bytes_per_token < 1)

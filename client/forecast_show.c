@@ -213,6 +213,22 @@ static void show_verdict(const struct forecast *forecast)
 		output_field("outcome", "it would be accepted");
 }
 
+/* Each provider that something would be sent to, once. */
+static void show_pauses(const struct forecast *forecast)
+{
+	const struct survey *survey = &forecast->survey;
+	struct json_object *last = NULL;
+
+	for (size_t i = 0; i < survey->group_count; i++) {
+		struct json_object *provider = forecast_provider(forecast, survey->groups[i].model);
+
+		if (provider != last && json_is_true(provider, "is_paused"))
+			output_field("paused", "%s: %s", json_text(provider, "name", "-"),
+				     json_text(provider, "why", "batchd does not say why"));
+		last = provider;
+	}
+}
+
 static void show_text(const struct forecast *forecast)
 {
 	char needed[WORDS_FIGURE], size[WORDS_FIGURE];
@@ -222,9 +238,7 @@ static void show_text(const struct forecast *forecast)
 	show_estimate(forecast);
 	show_flaws(forecast);
 	show_excesses(forecast);
-	if (json_is_true(forecast->provider, "is_paused"))
-		output_field("paused", "%s",
-			     json_text(forecast->provider, "why", "batchd does not say why"));
+	show_pauses(forecast);
 	if (forecast->disk_free >= 0 && forecast->disk_free < forecast->disk_needed)
 		output_field("disk", "it takes %s before there is any result; %s are free",
 			     words_size(forecast->disk_needed, needed),

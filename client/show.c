@@ -303,6 +303,8 @@ static void add_shard(struct table *table, struct json_object *shard, bool with_
 {
 	const char *refusal = json_text(shard, "refusal", "");
 	auto_free char *tally = tally_words(shard);
+	int64_t until = json_number(shard, "until", 0);
+	char time[WORDS_FIGURE];
 
 	if (with_provider)
 		table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "provider", "-"));
@@ -316,8 +318,9 @@ static void add_shard(struct table *table, struct json_object *shard, bool with_
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "remote_status", "-"));
 	table_add(table, OUTPUT_PLAIN, "%s", json_text(shard, "batch_id", "-"));
 	table_add(table, OUTPUT_PLAIN, "%s", *tally ? tally : "-");
-	table_add(table, OUTPUT_PLAIN, "%s",
-		  job_is_held(shard) ? "held for a person" : json_text(shard, "why", refusal));
+	table_add(table, OUTPUT_PLAIN, "%s%s%s",
+		  job_is_held(shard) ? "held for a person" : json_text(shard, "why", refusal),
+		  until ? ", until " : "", until ? words_time(until, time) : "");
 }
 
 static void show_shards(struct json_object *batch)

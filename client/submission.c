@@ -24,6 +24,7 @@
 #include "daemon/protocol.h"
 
 #define DEFAULT_ENDPOINT "/v1/chat/completions"
+#define LATE_S 60 /* a begin that has just passed is now */
 
 static bool is_word(const char *text, const char *word)
 {
@@ -145,12 +146,14 @@ int submission_check_bounds(const struct options *options)
 
 static int check_order(const struct options *options)
 {
-	int64_t number;
+	int64_t number, now = time(NULL);
 
-	if (options->begin && words_moment(options->begin, time(NULL), &number) < 0)
+	if (options->begin && words_moment(options->begin, now, &number) < 0)
 		return output_fail(EXIT_USAGE, NULL, 0,
 				   "--begin: %s is no time such as 22:00, \"2026-12-01 08:00\" or +2h",
 				   options->begin);
+	if (options->begin && number < now - LATE_S)
+		return output_fail(EXIT_USAGE, NULL, 0, "--begin: %s has passed", options->begin);
 	if (options->after && words_job(options->after, &number) < 0)
 		return output_fail(EXIT_USAGE, NULL, 0, "--after: %s is not a job id", options->after);
 	return submission_check_bounds(options);

@@ -1,6 +1,7 @@
 #include "daemon/door/enqueued.h"
 
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/base/cleanup.h"
@@ -8,7 +9,9 @@
 #include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
+#include "daemon/model/job.h"
 #include "daemon/protocol.h"
+#include "daemon/work/admission.h"
 #include "daemon/work/api.h"
 #include "daemon/work/limits.h"
 #include "daemon/work/provider.h"
@@ -106,12 +109,31 @@ static struct json_object *rate_object(const struct told_rate *rate)
 	return object;
 }
 
+/* Who waits for a place there: how many, and what for the first of them does. */
+static void add_waiting(struct json_object *object, const struct door_parts *parts, const struct provider *provider)
+{
+	int64_t now = loop_now_ms(parts->loop), count = 0, until = 0;
+	struct store_line line = { 0 };
+	auto_shard head = { 0 };
+	auto_free char *why = NULL;
+
+	(void)store_queue_length(parts->store, provider->config->name, PROTOCOL_MAX_WAITING, &count);
+	if (count && !store_queue_next(parts->store, provider->config->name, NULL, &line) &&
+	    !store_queue_head(parts->store, provider->config->name, &line, now, &head))
+		why = admission_why(parts->store, parts->providers, &head, now, &until);
+	free(line.model);
+	json_object_object_add(object, "shards_waiting", json_object_new_int64(count));
+	json_object_object_add(object, "waiting_why", json_text(why));
+	json_object_object_add(object, "waiting_until", json_seconds(until));
+}
+
 void enqueued_add(struct json_object *object, const struct door_parts *parts, const struct provider *provider,
 		  bool is_operator)
 {
 	const struct rates *rates = api_rates(provider->api);
 	struct json_object *told = json_object_new_object();
 
+	add_waiting(object, parts, provider);
 	json_object_object_add(object, "in_flight", in_flight_object(parts, provider));
 	json_object_object_add(object, "learned", learned_object(parts, provider, is_operator));
 	json_object_object_add(told, "requests", rate_object(&rates->requests));

@@ -8,7 +8,7 @@ struct door_parts;
 struct json_object;
 struct provider;
 
-/* Adds "in_flight", "learned" and "rates" to a provider's object. The provider's own words are for operators. */
+/* Adds "shards_waiting" and why, "in_flight", "learned" and "rates" to a provider's object. The provider's own words are for operators. */
 void enqueued_add(struct json_object *object, const struct door_parts *parts, const struct provider *provider,
 		  bool is_operator);
 

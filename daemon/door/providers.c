@@ -1,6 +1,7 @@
 /* Providers as people see them, and what operators do about them. */
 #include <string.h>
 
+#include "daemon/base/cleanup.h"
 #include "daemon/base/utf8.h"
 #include "daemon/door/visit.h"
 #include "daemon/io/config.h"
@@ -8,6 +9,7 @@
 #include "daemon/io/server.h"
 #include "daemon/protocol.h"
 #include "daemon/work/provider.h"
+#include "daemon/work/room.h"
 
 static bool is_reason(const char *text)
 {
@@ -36,9 +38,17 @@ void provider_add_health(struct json_object *object, struct provider *provider, 
 {
 	struct health *health = &provider->health;
 	struct provider_wait wait = { 0 };
-	int64_t since;
+	int64_t since, shut_until = 0;
 	enum health_state state = health_state(health, now, &wait, &since);
-	bool is_over = wait.has_no_end || wait.until <= now;
+	auto_free char *shut = NULL;
+	bool is_over;
+
+	/* Its calls go through, and yet nobody is let go: its headers say that a rate is used up. */
+	if (state == HEALTH_OK && (shut_until = room_shut_until(provider, now, &shut))) {
+		state = HEALTH_LIMITED;
+		wait = (struct provider_wait){ .until = shut_until, .why = shut };
+	}
+	is_over = wait.has_no_end || wait.until <= now;
 
 	json_object_object_add(object, "state", json_object_new_string(health_state_name(state)));
 	json_object_object_add(object, "is_paused", json_object_new_boolean(state >= HEALTH_REFUSED));

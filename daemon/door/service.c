@@ -13,6 +13,7 @@
 #include "daemon/io/store.h"
 #include "daemon/model/load.h"
 #include "daemon/model/price.h"
+#include "daemon/work/limits.h"
 #include "daemon/work/provider.h"
 
 static struct json_object *jobs_object(const struct visit *visit)
@@ -26,17 +27,18 @@ static struct json_object *jobs_object(const struct visit *visit)
 	return jobs;
 }
 
-static struct json_object *limits_object(const struct provider *provider)
+static struct json_object *limits_object(const struct door_parts *parts, const struct provider *provider)
 {
 	struct json_object *object = json_object_new_object();
 	struct load_limits limits;
 
-	provider_limits(provider, NULL, &limits);
+	limits_of_batch(parts->store, provider, "", &limits);
 	json_object_object_add(object, "max_requests", json_object_new_int64(limits.max_requests));
 	json_object_object_add(object, "max_bytes", json_object_new_int64(limits.max_bytes));
 	json_object_object_add(object, "max_inputs", json_object_new_int64(limits.max_inputs));
 	json_object_object_add(object, "max_tokens", json_object_new_int64(limits.max_tokens));
 	json_object_object_add(object, "bytes_per_token", json_object_new_int64(limits.bytes_per_token));
+	json_object_object_add(object, "ideal_bytes", json_object_new_int64(limits.ideal_bytes));
 	return object;
 }
 
@@ -118,7 +120,7 @@ static struct json_object *provider_object(const struct visit *visit, struct pro
 	json_object_object_add(object, "dialect", json_text(provider->config->terms.name));
 	provider_add_health(object, provider, loop_now_ms(parts->loop));
 	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
-	json_object_object_add(object, "limits", limits_object(provider));
+	json_object_object_add(object, "limits", limits_object(parts, provider));
 	json_object_object_add(object, "allowance", allowance_object(provider->config));
 	enqueued_add(object, parts, provider, visit->is_operator);
 	json_object_object_add(object, "batch_discount", percent_object(provider->config->batch_discount));

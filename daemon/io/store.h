@@ -146,10 +146,9 @@ int store_queue_last(struct store *store, const char *provider, const struct sto
 		     struct shard *ret_shard);
 /* How many stand before a waiting shard in its own line; counted up to most. */
 int store_queue_ahead(struct store *store, int64_t shard, int64_t most, int64_t *ret_count);
+/* How many wait for a place at a provider; counted up to most. */
+int store_queue_length(struct store *store, const char *provider, int64_t most, int64_t *ret_count);
 /* The first shard of a job of which nothing is open but what waits; the caller releases. -ENOENT: it is not such a job. */
-int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard);
-
-/* The first shard of a job that waits in a line, due or not; the caller releases. -ENOENT: there is none. */
 int store_queue_first(struct store *store, int64_t job, struct shard *ret_shard);
 /* The next shard of a job behind number that waits in no line, though nothing of it can have been created; the same. */
 int store_queue_placed(struct store *store, int64_t job, int64_t number, struct shard *ret_shard);

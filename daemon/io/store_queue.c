@@ -154,6 +154,17 @@ int store_queue_ahead(struct store *store, int64_t shard, int64_t most, int64_t 
 	return store_sql_integers(store, statement, 1, &ret_count);
 }
 
+int store_queue_length(struct store *store, const char *provider, int64_t most, int64_t *ret_count)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_LENGTH);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 1, provider);
+	(void)sqlite3_bind_int64(statement, 2, most);
+	return store_sql_integers(store, statement, 1, &ret_count);
+}
+
 int store_queue_placed(struct store *store, int64_t job, int64_t number, struct shard *ret_shard)
 {
 	sqlite3_stmt *statement = store_sql(store, SQL_QUEUE_PLACED);

@@ -211,6 +211,7 @@ static const char *const statements[SQL_COUNT] = {
 			    "WHERE other.queue = 1 AND other.provider = own.provider AND other.priority = own.priority "
 			    "AND other.uid = own.uid AND other.model = own.model "
 			    "AND (other.job, other.number) < (own.job, own.number) LIMIT ?2)",
+	[SQL_QUEUE_LENGTH] = "SELECT count(*) FROM (SELECT 1 FROM shard WHERE " QUEUED_AT "LIMIT ?2)",
 	[SQL_QUEUE_FIRST] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND queue = 1 AND NOT EXISTS "
 			    "(SELECT 1 FROM shard WHERE job = ?1 AND queue = 0 AND state NOT IN " SHARD_ENDED_STATES ") "
 			    "ORDER BY number LIMIT 1",

@@ -163,7 +163,8 @@ static bool may_end_with(const struct ordeal *ordeal, int status)
 		return true;
 	switch (ordeal->plan->code) {
 	case EIO:
-		return status == EXIT_IO;
+		/* A stop may come while it ends. */
+		return status == EXIT_IO || status == 128 + SIGTERM;
 	case EINTR:
 		return false;
 	case ENOMEM:
