@@ -319,13 +319,17 @@ struct store_due {
 	int64_t job;
 	int64_t shard; /* 0: a step of the job itself */
 	int64_t due_at;
+	enum shard_state state; /* of the shard */
+	const char *provider;	/* its, until visit returns; NULL where it is a step of the job */
 };
 /*
- * Calls visit for what is due at or before now, earliest first, at most limit: uploads and fetches, of which few may run at once, or
- * all the rest. They are asked for apart, so that those that wait for a place do not hide those that need none.
+ * Calls visit for what is due at or before now, earliest first, at most limit: all but uploads and fetches. Of those few may run at once,
+ * so they are asked for apart, of one provider or (NULL) of all: those that wait for a place shall not hide those that need none.
  */
-int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
+int store_due(struct store *store, int64_t now, size_t limit,
 	      void (*visit)(const struct store_due *due, void *context), void *context);
+int store_due_transfers(struct store *store, const char *provider, int64_t now, size_t limit,
+			void (*visit)(const struct store_due *due, void *context), void *context);
 /* What was due is so no more, for what is known of it cannot be read (-EUCLEAN): a person must look. */
 void store_due_hold(struct store *store, const struct store_due *due, const char *why);
 /* The earliest due time after now; 0 when there is none. */

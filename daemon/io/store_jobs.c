@@ -486,14 +486,12 @@ void store_shard_poke(struct store *store, int64_t job, int64_t now)
 	store_sql_run(store, statement);
 }
 
-int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
-	      void (*visit)(const struct store_due *due, void *context), void *context)
+/* Calls visit for each row of a statement of due steps. */
+static int visit_due(struct store *store, sqlite3_stmt *statement, int64_t now, size_t limit,
+		     void (*visit)(const struct store_due *due, void *context), void *context)
 {
-	sqlite3_stmt *statement = store_sql(store, is_transfer ? SQL_DUE_TRANSFERS : SQL_DUE);
 	int r;
 
-	if (!statement)
-		return -EIO;
 	(void)sqlite3_bind_int64(statement, 1, now);
 	(void)sqlite3_bind_int64(statement, 2, (sqlite3_int64)limit);
 	while ((r = store_sql_step(store, statement)) == 1) {
@@ -501,6 +499,8 @@ int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
 			.job = sqlite3_column_int64(statement, 0),
 			.shard = sqlite3_column_int64(statement, 1),
 			.due_at = sqlite3_column_int64(statement, 2),
+			.state = (enum shard_state)sqlite3_column_int(statement, 3),
+			.provider = (const char *)sqlite3_column_text(statement, 4),
 		};
 
 		visit(&due, context);
@@ -509,6 +509,25 @@ int store_due(struct store *store, int64_t now, bool is_transfer, size_t limit,
 	if (r == -EUCLEAN)
 		store_sql_spoil(store, SQLITE_CORRUPT);
 	return r;
+}
+
+int store_due(struct store *store, int64_t now, size_t limit,
+	      void (*visit)(const struct store_due *due, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_DUE);
+
+	return statement ? visit_due(store, statement, now, limit, visit, context) : -EIO;
+}
+
+int store_due_transfers(struct store *store, const char *provider, int64_t now, size_t limit,
+			void (*visit)(const struct store_due *due, void *context), void *context)
+{
+	sqlite3_stmt *statement = store_sql(store, SQL_DUE_TRANSFERS);
+
+	if (!statement)
+		return -EIO;
+	store_sql_bind_text(statement, 3, provider);
+	return visit_due(store, statement, now, limit, visit, context);
 }
 
 void store_due_hold(struct store *store, const struct store_due *due, const char *why)

@@ -84,6 +84,13 @@ static bool calls_provider(const struct task *task)
 	return gate_needs_provider(&task->job, &task->shard) && !task->told;
 }
 
+bool gate_may_have_room(const struct pipeline *pipeline, enum shard_state state, const struct provider *provider)
+{
+	if (state == SHARD_FETCHED)
+		return count_collects(pipeline->tasks) < MAX_COLLECTS;
+	return state != SHARD_ENDED || !provider || provider->transfers < provider->config->max_transfers;
+}
+
 /* Answers that are paid for must never wait behind what is yet to be sent. */
 bool gate_has_room(const struct task *task)
 {

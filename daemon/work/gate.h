@@ -1,6 +1,6 @@
 /*
  * Whether a step may begin: whether its provider may be called for what the step does first, and whether there is room for one more of
- * its kind. Inside of the pipeline.
+ * its kind. For the pipeline, and who calls it.
  */
 #ifndef BATCHD_WORK_GATE_H
 #define BATCHD_WORK_GATE_H
@@ -8,9 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/model/job.h"
 #include "daemon/work/api.h"
 
 struct job;
+struct pipeline;
+struct provider;
 struct shard;
 struct task;
 
@@ -20,6 +23,9 @@ bool gate_needs_provider(const struct job *job, const struct shard *shard);
 enum api_call gate_first_call(const struct job *job, const struct shard *shard);
 /* Whether there is room for it; if not, it stays due, and is looked at again when another one has ended. */
 bool gate_has_room(const struct task *task);
+
+/* The same, as far as it can be told without a look at the shard: false where it has none for certain. provider NULL: not known. */
+bool gate_may_have_room(const struct pipeline *pipeline, enum shard_state state, const struct provider *provider);
 
 /*
  * Whether it must wait for its provider, which is none of its own failures: then *ret_why says for what, until the provider is asked the

@@ -6,12 +6,15 @@
 
 #include "daemon/base/alloc.h"
 #include "daemon/base/log.h"
+#include "daemon/io/config.h"
 #include "daemon/io/loop.h"
 #include "daemon/io/store.h"
 #include "daemon/work/admission.h"
+#include "daemon/work/gate.h"
 #include "daemon/work/mover.h"
 #include "daemon/work/order.h"
 #include "daemon/work/pipeline.h"
+#include "daemon/work/provider.h"
 #include "daemon/work/sweep.h"
 
 /* Steps under way at once; the rest waits on disk. */
@@ -27,9 +30,15 @@
 /* No step waits longer: Retry-After is heeded up to a day. */
 #define LONGEST_WAIT_MS (48 * 60 * 60 * INT64_C(1000))
 
+struct noted {
+	struct store_due due;
+	const struct provider *provider; /* NULL: none, or not known */
+};
+
 struct scheduler {
 	struct loop *loop;
 	struct store *store;
+	struct providers *providers;
 	struct pipeline *pipeline;
 	struct admission *admission;
 	struct sweeps *sweeps;
@@ -37,7 +46,7 @@ struct scheduler {
 	struct loop_timer *timer;
 	int64_t failed_commits; /* that are known */
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
-	struct store_due due[MAX_ACTIVE + LOOK_AHEAD];
+	struct noted due[MAX_ACTIVE + LOOK_AHEAD];
 	size_t count;
 };
 
@@ -45,7 +54,10 @@ static void note_due(const struct store_due *due, void *context)
 {
 	struct scheduler *scheduler = context;
 
-	scheduler->due[scheduler->count++] = *due;
+	scheduler->due[scheduler->count++] = (struct noted){
+		.due = *due,
+		.provider = due->provider ? providers_find(scheduler->providers, due->provider) : NULL,
+	};
 }
 
 /* Whether a commit has failed since this was asked last. */
@@ -93,17 +105,56 @@ static void check_clock(struct scheduler *scheduler, int64_t now)
 	store_deadline_shift(scheduler->store, step);
 }
 
-/* False: what is due could not be read, or not all of it. */
-static bool run_due(struct scheduler *scheduler, int64_t now, bool is_transfer)
+static size_t limit_of(const struct scheduler *scheduler)
 {
-	size_t limit = pipeline_active(scheduler->pipeline) + LOOK_AHEAD;
+	return pipeline_active(scheduler->pipeline) + LOOK_AHEAD;
+}
+
+static void run_noted(struct scheduler *scheduler)
+{
+	for (size_t i = 0; i < scheduler->count && pipeline_active(scheduler->pipeline) < MAX_ACTIVE; i++) {
+		const struct noted *noted = &scheduler->due[i];
+
+		/* Of thousands that wait for the same few places each would be read in vain, whenever one of them ends. */
+		if (gate_may_have_room(scheduler->pipeline, noted->due.state, noted->provider))
+			(void)pipeline_run(scheduler->pipeline, &noted->due);
+	}
+}
+
+/* False: what is due could not be read, or not all of it. */
+static bool run_due(struct scheduler *scheduler, int64_t now)
+{
 	int r;
 
 	scheduler->count = 0;
-	r = store_due(scheduler->store, now, is_transfer, limit, note_due, scheduler);
-	for (size_t i = 0; i < scheduler->count && pipeline_active(scheduler->pipeline) < MAX_ACTIVE; i++)
-		(void)pipeline_run(scheduler->pipeline, &scheduler->due[i]);
+	r = store_due(scheduler->store, now, limit_of(scheduler), note_due, scheduler);
+	run_noted(scheduler);
 	return r == 0;
+}
+
+/* The same of those to or from one provider, or (NULL) any. *ret_is_all: no more are due than were looked at. */
+static bool run_transfers(struct scheduler *scheduler, const char *provider, int64_t now, bool *ret_is_all)
+{
+	size_t limit = limit_of(scheduler);
+	int r;
+
+	scheduler->count = 0;
+	r = store_due_transfers(scheduler->store, provider, now, limit, note_due, scheduler);
+	*ret_is_all = scheduler->count < limit;
+	run_noted(scheduler);
+	return r == 0;
+}
+
+/* One slow provider may have so many due that nobody else's was among those that were looked at. */
+static bool run_all_transfers(struct scheduler *scheduler, int64_t now)
+{
+	const struct provider *provider;
+	bool is_all, is_read = run_transfers(scheduler, NULL, now, &is_all), ignored;
+
+	for (size_t i = 0; is_read && !is_all && (provider = providers_at(scheduler->providers, i)); i++)
+		if (provider->transfers < provider->config->max_transfers)
+			is_read = run_transfers(scheduler, provider->config->name, now, &ignored);
+	return is_read;
 }
 
 static void on_time(void *context)
@@ -119,8 +170,8 @@ static void on_time(void *context)
 	moves_in = mover_run(scheduler->mover, now);
 	admission_at = admission_run(scheduler->admission, now);
 	sweeps_run(scheduler->sweeps, now);
-	is_read = run_due(scheduler, now, false);
-	is_read &= run_due(scheduler, now, true);
+	is_read = run_due(scheduler, now);
+	is_read &= run_all_transfers(scheduler, now);
 	sleep_until_next(scheduler, now, is_read, moves_in, admission_at);
 	if (has_more)
 		scheduler_kick(scheduler);
@@ -139,6 +190,7 @@ struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct p
 	scheduler->loop = loop;
 	scheduler->store = store;
 	scheduler->admission = admission_new(store, providers);
+	scheduler->providers = providers;
 	scheduler->pipeline = pipeline;
 	scheduler->mover = mover_new(store, providers, pipeline);
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);

@@ -387,9 +387,9 @@ static void gives_what_is_due_earliest_first(void)
 		shard.due_at = shard_dues[i];
 		(void)store_shard_add(store, &shard);
 	}
-	CU_ASSERT_EQUAL(store_due(store, 60, false, 100, note_due, &due), 0);
+	CU_ASSERT_EQUAL(store_due(store, 60, 100, note_due, &due), 0);
 	CU_ASSERT_STRING_EQUAL(buffer_text(&due), "1/4@10 3/0@20 1/1@30 1/0@50 1/2@60 ");
-	CU_ASSERT_EQUAL(store_due(store, 60, false, 2, note_due, &two), 0);
+	CU_ASSERT_EQUAL(store_due(store, 60, 2, note_due, &two), 0);
 	CU_ASSERT_STRING_EQUAL(buffer_text(&two), "1/4@10 3/0@20 ");
 	CU_ASSERT_EQUAL(store_next_due(store, 10, &at), 0);
 	CU_ASSERT_EQUAL(at, 20);
