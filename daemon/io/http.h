@@ -97,6 +97,7 @@ struct http_response {
 	   Content-Length is right: where this is set, the reader checks that the content is whole. */
 	const char *content_encoding;
 	const char *etag;	  /* quotes, and W/ of a weak one, included */
+	const char *incomplete;	  /* x-incomplete: "true" of a file that the server still writes to */
 	int64_t content_length;	  /* -1 when absent */
 	const char *problem;	  /* for people when transport is not HTTP_ANSWERED; else NULL. No URL, no header in it */
 };

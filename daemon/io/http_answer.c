@@ -32,6 +32,7 @@ static const struct {
 	{ "content-range",    offsetof(struct http_response, content_range) },
 	{ "content-encoding", offsetof(struct http_response, content_encoding) },
 	{ "etag",             offsetof(struct http_response, etag) },
+	{ "x-incomplete",     offsetof(struct http_response, incomplete) },
 };
 /* clang-format on */
 

@@ -11,7 +11,7 @@
 #include "daemon/base/buffer.h"
 #include "daemon/io/http.h"
 
-#define HTTP_ANSWER_KEPT 15
+#define HTTP_ANSWER_KEPT 16
 
 struct http_answer {
 	struct http_response response; /* points into the members below */

@@ -39,6 +39,7 @@ struct fetch {
 	size_t packings;
 	bool is_unpacked; /* the first byte of what is in the innermost was seen */
 	bool is_said_packed;
+	bool is_incomplete; /* by the server's word */
 	int64_t received; /* bytes of the file, as it comes */
 	int64_t total;	  /* that it has; -1: unknown */
 	char *etag;	  /* strong, of a server that can resume; NULL: it cannot */
@@ -187,7 +188,7 @@ static void start_over(struct fetch *fetch)
 	fetch->received = 0;
 	fetch->total = -1;
 	buffer_clear(&fetch->line);
-	fetch->is_line_long = fetch->is_past_first = fetch->is_last_bad = false;
+	fetch->is_line_long = fetch->is_past_first = fetch->is_last_bad = fetch->is_incomplete = false;
 	fetch->answers = fetch->ran = fetch->unreadable = 0;
 }
 
@@ -225,6 +226,7 @@ static int judge_whole(struct fetch *fetch, const struct http_response *head)
 {
 	start_over(fetch);
 	fetch->total = head->content_length;
+	fetch->is_incomplete = head->incomplete && strcasecmp(head->incomplete, "true") == 0;
 	if (is_plain(head)) {
 		if (head->accept_ranges && strcasecmp(head->accept_ranges, "bytes") == 0 && is_strong(head->etag) &&
 		    head->content_length > 0)
@@ -338,6 +340,7 @@ static void finish(struct fetch *fetch, enum fetch_end end, const struct api_ans
 		.ran = fetch->ran,
 		.unreadable = fetch->unreadable,
 		.is_tail_broken = fetch->line.size && fetch->is_last_bad,
+		.is_incomplete = fetch->is_incomplete,
 		.resumes = fetch->resumes,
 	};
 

@@ -37,6 +37,7 @@ struct fetch_result {
 	int64_t ran;			 /* of those: of requests that ran, for they were neither expired nor cancelled */
 	int64_t unreadable;		 /* lines that are none; blank ones are nothing */
 	bool is_tail_broken;		 /* the last of them has no newline, as if the file had been cut */
+	bool is_incomplete;		 /* the server says that more will be written to it */
 	int resumes;
 };
 

@@ -23,6 +23,7 @@ struct fetching {
 	bool is_error_file;
 	bool is_lost; /* a file is gone: there is nothing to count */
 	bool is_tail_broken;
+	bool is_incomplete; /* the server says that it still writes to a file */
 	int64_t answers, ran, unreadable;
 	int64_t resumes;
 };
@@ -74,13 +75,16 @@ static char *lack_of(const struct task *task)
 	bool is_enough = has_expected(task, &expected);
 
 	/* With an answer for every request, a line of junk beside them is no loss. */
-	if (is_enough && (fetching->answers >= task->shard.requests || !fetching->unreadable))
+	if (is_enough && (fetching->answers >= task->shard.requests ||
+			  (!fetching->unreadable && !fetching->is_incomplete)))
 		return NULL;
 	buffer_add_format(&words, "the result files have %" PRId64 " lines", fetching->answers + fetching->unreadable);
 	if (fetching->unreadable)
 		buffer_add_format(&words, ", of which %" PRId64 " cannot be read", fetching->unreadable);
 	if (fetching->is_tail_broken)
 		buffer_add_text(&words, ", and end in the middle of a line");
+	if (fetching->is_incomplete)
+		buffer_add_text(&words, ", and are not complete by the provider's word");
 	buffer_add_format(&words, "; %" PRId64 " answers should be there", expected);
 	return xstrdup(buffer_text(&words));
 }
@@ -142,6 +146,7 @@ static void on_whole(struct task *task, const struct fetch_result *result)
 	fetching->ran += result->ran;
 	fetching->unreadable += result->unreadable;
 	fetching->is_tail_broken |= result->is_tail_broken;
+	fetching->is_incomplete |= result->is_incomplete;
 	fetching->resumes += result->resumes;
 	/* Kept whatever it lacks: a later look may find less, or nothing. */
 	r = fetch_keep(fetching->fetch, task->job.id, name, &err);

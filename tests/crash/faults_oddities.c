@@ -91,6 +91,8 @@ const struct oddity oddities[] = {
 	{ "cut, no ETag",               "content", "{'call':'content','action':'ranges_no_etag'}" CUT_THRICE, STORY_PLAIN, 0 },
 	{ "cut, a weak ETag",           "content", "{'call':'content','action':'ranges_weak'}" CUT_THRICE, STORY_PLAIN, 0 },
 	{ "cut, ranges not promised",   "content", "{'call':'content','action':'ranges_silent'}" CUT_THRICE, STORY_PLAIN, 0 },
+	{ "a file that still grows",    "content", "{'call':'content','action':'incomplete','count':2},{'call':'content','action':'shorten','by':1000,'count':2}", STORY_PLAIN, 0 },
+	{ "a file that never stops",    "content", "{'call':'content','action':'incomplete'}", STORY_PLAIN, 0 },
 	{ "packed, and short",          "content", "{'call':'content','action':'gzip'},{'call':'content','action':'shorten','count':2}", STORY_PLAIN, 0 },
 
 	/* lines of results */

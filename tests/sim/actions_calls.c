@@ -293,6 +293,13 @@ static void do_encoding(const struct rule *rule, const struct subject *subject,
 	reply_header(answer, "content-encoding", rule_text(rule, "name", "br"));
 }
 
+/* Says that more will be written to the file. */
+static void do_incomplete(const struct rule *rule, const struct subject *subject, struct sim_answer *answer)
+{
+	(void)subject;
+	reply_header(answer, "x-incomplete", rule_text(rule, "value", "true"));
+}
+
 static void do_frame(const struct rule *rule, const struct subject *subject,
 		     struct sim_answer *answer)
 {
@@ -460,6 +467,7 @@ const struct action actions_calls[] = {
 	{ "gzip",             STAGE_AFTER,  { .call = do_gzip },   NULL },
 	{ "encoding",         STAGE_AFTER,  { .call = do_encoding }, "{\"name\":\"br\"}" },
 	{ "shorten",          STAGE_AFTER,  { .call = do_shorten }, "{\"by\":10}" },
+	{ "incomplete",       STAGE_AFTER,  { .call = do_incomplete }, "{\"value\":\"true\"}" },
 	{ "ranges",           STAGE_AFTER,  { .call = do_ranges }, NULL },
 	{ "ranges_ignored",   STAGE_AFTER,  { .call = do_ranges }, "{\"ignored\":1}" },
 	{ "ranges_wrong",     STAGE_AFTER,  { .call = do_ranges }, "{\"shift\":1}" },

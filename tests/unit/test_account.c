@@ -112,6 +112,9 @@ static const struct losing {
 	  "{\"action\":\"row_missing\",\"nth\":1}]", 6, false, 1, 6 },
 	{ "half expires, and more answers are missing", "[{\"action\":\"expire\",\"percent\":50,\"count\":1},"
 	  "{\"action\":\"row_missing\",\"count\":2}]", 6, true, 0, 0 },
+	{ "a file of what expired still grows", "[{\"action\":\"expire\",\"percent\":50,\"count\":1},{\"action\":\"no_counts\"},"
+	  "{\"call\":\"content\",\"action\":\"incomplete\",\"count\":1},"
+	  "{\"call\":\"content\",\"action\":\"body\",\"status\":200,\"text\":\"\",\"count\":1}]", 6, false, 0, 6 },
 	{ "the batch is not known for hours", "[{\"call\":\"retrieve\",\"action\":\"gone\",\"count\":30},"
 	  "{\"call\":\"list\",\"action\":\"list_empty\"}]", 6, false, 0, 6 },
 	{ "the batch is forgotten", "[{\"call\":\"retrieve\",\"action\":\"gone\"},{\"call\":\"list\",\"action\":\"list_empty\"}]",

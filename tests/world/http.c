@@ -314,6 +314,7 @@ static void read_headers(struct http_call *call)
 	call->response.content_range = answer_header(answer, "content-range");
 	call->response.content_encoding = answer_header(answer, "content-encoding");
 	call->response.etag = answer_header(answer, "etag");
+	call->response.incomplete = answer_header(answer, "x-incomplete");
 	call->response.content_length = answer->transport == SIM_STREAM ? answer->length :
 									  (int64_t)answer->body->size;
 }
