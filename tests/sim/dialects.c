@@ -75,10 +75,11 @@ static const struct sim_dialect dialects[] = {
 	/* deepinfra.com/docs, "Batch": output_expires_after is taken. */
 	{ .name = "deepinfra", .base = "/v1/openai", USUAL, .has_output_expiry = true, ONE_DAY,
 	  .endpoints = LIST("/v1/chat/completions", "/v1/completions", "/v1/embeddings") },
-	/* github.com/doublewordai/control-layer, dwctl/src/api/models/batches.rs: what is null is left out; "analytics". */
+	/* github.com/doublewordai/control-layer, dwctl/src/api/models/batches.rs: what is null is left out; "analytics"; handlers/files.rs: X-Incomplete. */
 	{ .name = "doubleword", .base = "/v1", USUAL, .needs_window = true, .windows = LIST("24h", "1h", "background"),
 	  .endpoints = LIST("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"),
-	  .script = "[" BATCHES("\"action\":\"omit_nulls\"") "," BATCHES("\"action\":\"extra_members\"") "]" },
+	  .script = "[" BATCHES("\"action\":\"omit_nulls\"") "," BATCHES("\"action\":\"extra_members\"") ","
+	    "{\"call\":\"content\",\"action\":\"incomplete\",\"value\":\"false\"}]" },
 	/* docs.perplexity.ai, "Batch": expires_after is refused. */
 	{ .name = "perplexity", .base = "/v1", BEARER, .purpose = "batch", .cancel_refusal = 409, ONE_DAY,
 	  .endpoints = LIST("/v1/chat/completions", "/v1/responses", "/v1/agent") },
