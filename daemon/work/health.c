@@ -101,7 +101,7 @@ static bool is_ahead(int64_t *until, int64_t wait_ms, int64_t now)
 
 static const char *sick_words(struct health *health)
 {
-	(void)snprintf(health->words, sizeof(health->words), "out of reach (%" PRId64 " calls failed)",
+	(void)snprintf(health->words, sizeof(health->words), "calls to %.64s fail (%" PRId64 " in a row)", health->config->name,
 		       health->breaker.failures);
 	return health->words;
 }

@@ -40,7 +40,7 @@ static void log_illness(struct provider *provider, const struct api_report *repo
 	int64_t since;
 
 	(void)health_state(&provider->health, now, &wait, &since);
-	log_warning("the provider is out of reach, its calls wait", log_text("PROVIDER", provider->config->name),
+	log_warning("the provider is ill, its calls wait", log_text("PROVIDER", provider->config->name),
 		    log_number("HTTP_STATUS", report->answer->status),
 		    log_number("COUNT", provider->health.breaker.failures), log_number("IN_MS", wait.until - now));
 }

@@ -182,10 +182,10 @@ static void one_probe_at_a_time_finds_out(void)
 	for (int i = 0; i < 3; i++)
 		(void)tell_cut(NOW_MS);
 	until = health.breaker.until;
-	CU_ASSERT(waits_for(API_CREATE, NOW_MS, "out of reach (3 calls failed)", until));
+	CU_ASSERT(waits_for(API_CREATE, NOW_MS, "calls to azure-eu fail (3 in a row)", until));
 	CU_ASSERT(may(API_CREATE, until));
 	CU_ASSERT(health_enter(&health, API_CREATE, until));
-	CU_ASSERT(waits_for(API_RETRIEVE, until, "out of reach (3 calls failed)", until + SECOND_MS));
+	CU_ASSERT(waits_for(API_RETRIEVE, until, "calls to azure-eu fail (3 in a row)", until + SECOND_MS));
 	/* Who went ahead before knows of nothing. */
 	health_leave(&health, false);
 	CU_ASSERT(!may(API_RETRIEVE, until));
@@ -195,7 +195,7 @@ static void one_probe_at_a_time_finds_out(void)
 	CU_ASSERT(health_enter(&health, API_RETRIEVE, until));
 	CU_ASSERT_EQUAL(tell_status(API_RETRIEVE, 503, until), 0);
 	health_leave(&health, true);
-	CU_ASSERT(waits_for(API_RETRIEVE, until, "out of reach (4 calls failed)", health.breaker.until));
+	CU_ASSERT(waits_for(API_RETRIEVE, until, "calls to azure-eu fail (4 in a row)", health.breaker.until));
 	until = health.breaker.until;
 	CU_ASSERT(health_enter(&health, API_RETRIEVE, until));
 	CU_ASSERT_EQUAL(tell_status(API_RETRIEVE, 404, until), HEALTH_NEWS_WELL);
@@ -390,7 +390,7 @@ static void tells_the_gravest(void)
 	for (int i = 0; i < 3; i++)
 		(void)tell_cut(NOW_MS + 6);
 	CU_ASSERT_EQUAL(health_state(&health, NOW_MS + 6, &wait, &since), HEALTH_ILL);
-	CU_ASSERT_STRING_EQUAL(wait.why, "out of reach (3 calls failed)");
+	CU_ASSERT_STRING_EQUAL(wait.why, "calls to azure-eu fail (3 in a row)");
 	CU_ASSERT_EQUAL(since, NOW_MS + 6);
 	(void)tell_status(API_UPLOAD, 403, NOW_MS + 7);
 	CU_ASSERT_EQUAL(health_state(&health, NOW_MS + 7, &wait, &since), HEALTH_REFUSED);
