@@ -84,9 +84,9 @@ static void show_waiting(struct json_object *provider)
 	char time[WORDS_FIGURE];
 
 	if (count)
-		output_field("waiting", "%s: %" PRId64 "%s; the first: %s%s%s", json_text(provider, "name", "-"), count,
+		output_field("waiting", "%s: %" PRId64 "%s%s%s%s%s", json_text(provider, "name", "-"), count,
 			     count == PROTOCOL_MAX_WAITING ? " shards or more" : count == 1 ? " shard" : " shards",
-			     why ? why : "its turn", until ? ", until " : "", until ? words_time(until, time) : "");
+			     why ? "; one of the first: " : "", why ? why : "", until ? ", until " : "", until ? words_time(until, time) : "");
 }
 
 /* "3 batches, 120 requests, 1900000 of 2000000 tokens (learned)" */

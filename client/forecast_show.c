@@ -213,19 +213,25 @@ static void show_verdict(const struct forecast *forecast)
 		output_field("outcome", "it would be accepted");
 }
 
-/* Each provider that something would be sent to, once. */
+static bool sends_to(const struct forecast *forecast, struct json_object *provider)
+{
+	for (size_t i = 0; i < forecast->survey.group_count; i++)
+		if (forecast_provider(forecast, forecast->survey.groups[i].model) == provider)
+			return true;
+	return false;
+}
+
 static void show_pauses(const struct forecast *forecast)
 {
-	const struct survey *survey = &forecast->survey;
-	struct json_object *last = NULL;
+	struct json_object *providers = json_at(forecast->daemon, "providers");
+	size_t count = json_object_is_type(providers, json_type_array) ? json_object_array_length(providers) : 0;
 
-	for (size_t i = 0; i < survey->group_count; i++) {
-		struct json_object *provider = forecast_provider(forecast, survey->groups[i].model);
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *provider = json_object_array_get_idx(providers, i);
 
-		if (provider != last && json_is_true(provider, "is_paused"))
+		if (json_is_true(provider, "is_paused") && sends_to(forecast, provider))
 			output_field("paused", "%s: %s", json_text(provider, "name", "-"),
 				     json_text(provider, "why", "batchd does not say why"));
-		last = provider;
 	}
 }
 

@@ -152,7 +152,8 @@ static int check_order(const struct options *options)
 		return output_fail(EXIT_USAGE, NULL, 0,
 				   "--begin: %s is no time such as 22:00, \"2026-12-01 08:00\" or +2h",
 				   options->begin);
-	if (options->begin && number < now - LATE_S)
+	/* With a key it may be the repeat of one that was in time. */
+	if (options->begin && !options->key && number < now - LATE_S)
 		return output_fail(EXIT_USAGE, NULL, 0, "--begin: %s has passed", options->begin);
 	if (options->after && words_job(options->after, &number) < 0)
 		return output_fail(EXIT_USAGE, NULL, 0, "--after: %s is not a job id", options->after);

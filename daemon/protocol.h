@@ -95,8 +95,8 @@
  *	"providers": [ {"name", "base_url", "dialect", "state": "ok"|"limited"|"ill"|"refused"|"paused", "is_paused": true where it is one of the last two,
  *		"why": one phrase or null, "until": unix seconds or null (not known, or any moment now), "since": unix seconds or null, "by": uid of the person who paused it or null,
  *		"calls": N, "failures": N (of the last hour), "shards_in_flight": N, "batch_discount": "50%",
- *		"shards_waiting": N (for a place there; counted up to PROTOCOL_MAX_WAITING), "waiting_why", "waiting_until": what the first of them waits for, and until when, or null,
- *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token","ideal_bytes" (0: as many as fit; else no more are put together, so that several find room at once)},	of one batch; the first provider is the default
+ *		"shards_waiting": N (for a place there; counted up to PROTOCOL_MAX_WAITING), "waiting_why", "waiting_until": what one of the first waits for, and until when, or null (also where it is not yours and you are no operator),
+ *		"limits": {"max_requests","max_bytes","max_inputs","max_tokens" (0: none),"bytes_per_token","ideal_bytes" (0: as many as fit; else no more are put together, so that several find room at once; limits of a model by itself are not in it)},	of one batch; the first provider is the default
  *		"allowance": {"max_batches","max_enqueued_tokens","max_enqueued_requests","uploads_per_minute","batches_per_hour","lists_per_minute"} (0: no limit is known),
  *		"in_flight": [ {"model","batches","requests","tokens","max_batches","max_requests","max_tokens","is_learned": bool (max_tokens was)} ],	of it, what was
  *			let go and has not ended, and the limits of each model; null: none is known; at most PROTOCOL_MAX_LEARNED

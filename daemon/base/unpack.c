@@ -123,13 +123,21 @@ int unpack_form_detect(const void *bytes, size_t size, enum unpack_form *ret_for
 	return -ENOENT;
 }
 
-int unpack_form_begun(char first, enum unpack_form *ret_form)
+int unpack_form_begun(const void *bytes, size_t size, enum unpack_form *ret_form)
 {
+	static const char skipped[] = "\x50\x2a\x4d\x18";
+	const char *at = bytes;
+	size_t compared = size < 4 ? size : 4;
+
+	if (unpack_form_detect(bytes, size, ret_form) == 0)
+		return 0;
+	if (size && (at[0] & 0xf0) == skipped[0] && memcmp(at + 1, skipped + 1, compared - 1) == 0) {
+		*ret_form = UNPACK_ZSTD;
+		return compared == 4 ? 0 : -EAGAIN;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++)
-		if (first == *forms[i].magic) {
-			*ret_form = (enum unpack_form)i;
-			return 0;
-		}
+		if (compared < strlen(forms[i].magic) && memcmp(at, forms[i].magic, compared) == 0)
+			return -EAGAIN;
 	return -ENOENT;
 }
 

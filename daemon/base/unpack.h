@@ -18,8 +18,8 @@ enum unpack_form { UNPACK_GZIP, UNPACK_ZSTD };
 int unpack_form_parse(const char *name, enum unpack_form *ret_form);
 /* The form whose magic number bytes begin with; -ENOENT when none does. size of 4 is enough to tell. */
 int unpack_form_detect(const void *bytes, size_t size, enum unpack_form *ret_form);
-/* The form whose magic number begins with that byte, with which no JSON begins; -ENOENT: none. */
-int unpack_form_begun(char first, enum unpack_form *ret_form);
+/* The same of bytes that are the first of more to come: -EAGAIN while they are too few to tell. A frame of zstd that is skipped counts. */
+int unpack_form_begun(const void *bytes, size_t size, enum unpack_form *ret_form);
 /* What it is called as a Content-Encoding. */
 const char *unpack_form_name(enum unpack_form form);
 

@@ -109,9 +109,10 @@ static struct json_object *rate_object(const struct told_rate *rate)
 	return object;
 }
 
-/* Who waits for a place there: how many, and what for the first of them does. */
-static void add_waiting(struct json_object *object, const struct door_parts *parts, const struct provider *provider)
+/* Who waits for a place there: how many, and what for one of the first does. Of others' budgets nobody but operators learns. */
+static void add_waiting(struct json_object *object, const struct visit *visit, const struct provider *provider)
 {
+	const struct door_parts *parts = &visit->door->parts;
 	int64_t now = loop_now_ms(parts->loop), count = 0, until = 0;
 	struct store_line line = { 0 };
 	auto_shard head = { 0 };
@@ -119,6 +120,7 @@ static void add_waiting(struct json_object *object, const struct door_parts *par
 
 	(void)store_queue_length(parts->store, provider->config->name, PROTOCOL_MAX_WAITING, &count);
 	if (count && !store_queue_next(parts->store, provider->config->name, NULL, &line) &&
+	    (visit->is_operator || line.uid == visit->uid) &&
 	    !store_queue_head(parts->store, provider->config->name, &line, now, &head))
 		why = admission_why(parts->store, parts->providers, &head, now, &until);
 	free(line.model);
@@ -127,15 +129,15 @@ static void add_waiting(struct json_object *object, const struct door_parts *par
 	json_object_object_add(object, "waiting_until", json_seconds(until));
 }
 
-void enqueued_add(struct json_object *object, const struct door_parts *parts, const struct provider *provider,
-		  bool is_operator)
+void enqueued_add(struct json_object *object, const struct visit *visit, const struct provider *provider)
 {
+	const struct door_parts *parts = &visit->door->parts;
 	const struct rates *rates = api_rates(provider->api);
 	struct json_object *told = json_object_new_object();
 
-	add_waiting(object, parts, provider);
+	add_waiting(object, visit, provider);
 	json_object_object_add(object, "in_flight", in_flight_object(parts, provider));
-	json_object_object_add(object, "learned", learned_object(parts, provider, is_operator));
+	json_object_object_add(object, "learned", learned_object(parts, provider, visit->is_operator));
 	json_object_object_add(told, "requests", rate_object(&rates->requests));
 	json_object_object_add(told, "tokens", rate_object(&rates->tokens));
 	json_object_object_add(object, "rates", told);

@@ -4,12 +4,11 @@
 
 #include <stdbool.h>
 
-struct door_parts;
+struct visit;
 struct json_object;
 struct provider;
 
 /* Adds "shards_waiting" and why, "in_flight", "learned" and "rates" to a provider's object. The provider's own words are for operators. */
-void enqueued_add(struct json_object *object, const struct door_parts *parts, const struct provider *provider,
-		  bool is_operator);
+void enqueued_add(struct json_object *object, const struct visit *visit, const struct provider *provider);
 
 #endif

@@ -122,7 +122,7 @@ static struct json_object *provider_object(const struct visit *visit, struct pro
 	json_object_object_add(object, "shards_in_flight", json_object_new_int64(in_flight));
 	json_object_object_add(object, "limits", limits_object(parts, provider));
 	json_object_object_add(object, "allowance", allowance_object(provider->config));
-	enqueued_add(object, parts, provider, visit->is_operator);
+	enqueued_add(object, visit, provider);
 	json_object_object_add(object, "batch_discount", percent_object(provider->config->batch_discount));
 	return object;
 }

@@ -320,7 +320,7 @@ struct store_due {
 	int64_t shard; /* 0: a step of the job itself */
 	int64_t due_at;
 	enum shard_state state; /* of the shard */
-	const char *provider;	/* its, until visit returns; NULL where it is a step of the job */
+	const char *provider;	/* its, until visit returns; NULL where it is a step of the job, or has nothing to fetch */
 };
 /*
  * Calls visit for what is due at or before now, earliest first, at most limit: all but uploads and fetches. Of those few may run at once,

@@ -156,8 +156,8 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_DUE]          = "SELECT id, 0, due_at AS at, NULL, NULL FROM job WHERE due_at > 0 AND due_at <= ?1 UNION ALL "
 			     "SELECT job, id, due_at AS at, state, provider FROM shard WHERE due_at > 0 AND due_at <= ?1 AND queue = 0 "
 			     "AND state NOT IN " SHARD_TRANSFER_STATES " ORDER BY at LIMIT ?2",
-	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at, state, provider FROM shard WHERE due_at > 0 AND due_at <= ?1 "
-			      "AND queue = 0 AND state IN " SHARD_TRANSFER_STATES " AND (?3 IS NULL OR provider = ?3) ORDER BY at LIMIT ?2",
+	[SQL_DUE_TRANSFERS] = "SELECT job, id, due_at AS at, state, iif(state = 3 AND remote_output IS NULL AND remote_error IS NULL, "
+			      "NULL, provider) FROM shard WHERE due_at > 0 AND due_at <= ?1 AND queue = 0 AND state IN " SHARD_TRANSFER_STATES " AND (?3 IS NULL OR provider = ?3) ORDER BY at LIMIT ?2",
 	[SQL_HOLD_JOB]    = "UPDATE job SET due_at = 0, why = ?2 WHERE id = ?1",
 	[SQL_HOLD_SHARD]  = "UPDATE shard SET due_at = 0, why = ?2, "
 			    "admitted_at = iif(state IN (0, 1) AND intended_at = 0, 0, admitted_at) WHERE id = ?1",

@@ -216,7 +216,7 @@ struct shard {
 	int64_t budgeted_tokens; /* so many, of input and output */
 	int64_t reserved_cost;	 /* and so much; millionths of the currency */
 	int64_t changed_at;	 /* when the provider last told something new of its batch */
-	int64_t missed_at; /* when answers that should be there were first looked for in vain; 0: not yet */
+	int64_t missed_at; /* when answers that should be there were first looked for in vain, or since its provider does not know its batch; 0: not so */
 	char *why;
 };
 

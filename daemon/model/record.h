@@ -55,7 +55,7 @@ enum outcome_kind {
 	OUTCOME_CANCELLED = 5, /* never ran: the job was cancelled */
 	OUTCOME_MISSING = 6,   /* the batch ended without an answer for it */
 	OUTCOME_REFUSED = 7,   /* never ran: its shard was refused for good, whose refusal says why */
-	OUTCOME_LOST = 8,      /* its answer was made, in a file that cannot be had */
+	OUTCOME_LOST = 8,      /* its answer was made, or may have been, and cannot be had */
 };
 
 struct record_outcome {

@@ -22,7 +22,7 @@ struct vault;
 /* How a batch ended at the provider: decides what becomes of rows without an answer. */
 enum collect_end {
 	COLLECT_COMPLETED,
-	COLLECT_LOST, /* it ended, but a result file that it named cannot be had */
+	COLLECT_LOST, /* a result file that it named cannot be had, or the provider has forgotten it */
 	COLLECT_EXPIRED,
 	COLLECT_CANCELLED,
 	COLLECT_REFUSED, /* it did no work and never will: its file or the batch was refused for good */
@@ -77,7 +77,7 @@ struct collect_result {
  *					in a validation OUTCOME_FAILED after COLLECT_MOST_ROUNDS
  *	batch_cancelled, or no answer and it was cancelled	the same: AGAIN if we did not ask for it, else OUTCOME_CANCELLED
  *	no answer, batch completed	doubtful: OUTCOME_MISSING at last
- *	no answer, a file is lost	doubtful: OUTCOME_LOST at last
+ *	no answer, a file or the batch is lost	doubtful: OUTCOME_LOST at last
  *	no answer, batch refused	OUTCOME_REFUSED (counted as failed)
  *	no answer, batch invalid	OUTCOME_AGAIN without cost; OUTCOME_REFUSED after COLLECT_MOST_ROUNDS (shard->redone)
  * A batch that expired or was cancelled and says that it completed more than it delivers leaves that many doubtful rows too.

@@ -18,7 +18,9 @@
 #include "daemon/work/api.h"
 
 #define UNPACKED_PIECE ((size_t)64 << 10)
-#define MAX_PACKINGS   3
+#define MAX_PACKINGS   2
+/* What arrived at once expands to no more, unless its server means ill: it would hold up everything else meanwhile. */
+#define MAX_EXPANDED   ((size_t)256 << 20)
 
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
@@ -37,7 +39,9 @@ struct fetch {
 	struct vault_writer *writer;
 	struct unpack *unpacks[MAX_PACKINGS]; /* the outermost first */
 	size_t packings;
-	bool is_unpacked; /* the first byte of what is in the innermost was seen */
+	bool is_unpacked; /* the beginning of what is in the innermost was seen, */
+	struct buffer head; /* and until then it is here */
+	size_t expanded; /* bytes that were unpacked out of what came last */
 	bool is_said_packed;
 	bool is_incomplete; /* by the server's word */
 	int64_t received; /* bytes of the file, as it comes */
@@ -53,6 +57,7 @@ struct fetch {
 
 	struct error problem; /* here */
 	char *fault;	      /* there: what came cannot be the file */
+	bool is_damaged;      /* so that a better connection would not help */
 };
 
 /* --- its lines --- */
@@ -131,21 +136,33 @@ static int fail(struct fetch *fetch, char *fault)
 	return -EBADMSG;
 }
 
-/*
- * Whether bytes that were unpacked so far are packed once more. Their first tells, for no JSON begins so, and not what the server
- * says: some store packed files and serve them without a word, or pack them again; a proxy unpacks, and leaves the header.
- */
-static int detect(struct fetch *fetch, char first)
-{
-	enum unpack_form form;
+static int take_bytes(struct fetch *fetch, size_t depth, const char *bytes, size_t size);
 
-	fetch->is_unpacked |= unpack_form_begun(first, &form) != 0;
-	if (fetch->is_unpacked)
+/*
+ * Takes bytes of which it is not known yet whether they are packed once more. How they begin tells, for no JSON begins so, and not what
+ * the server says: some store packed files and serve them without a word, or pack them again; a proxy unpacks, and leaves the header.
+ */
+static int take_head(struct fetch *fetch, const char *bytes, size_t size)
+{
+	auto_buffer head = { 0 };
+	enum unpack_form form;
+	int r;
+
+	if (!size)
 		return 0;
-	if (fetch->packings == MAX_PACKINGS)
+	buffer_add(&fetch->head, bytes, size);
+	r = unpack_form_begun(fetch->head.data, fetch->head.size, &form);
+	if (r == -EAGAIN)
+		return 0;
+	if (!r && fetch->packings == MAX_PACKINGS)
 		return fail(fetch, xasprintf("a result file came packed more than %d times", MAX_PACKINGS));
-	fetch->unpacks[fetch->packings++] = unpack_new(form);
-	return 0;
+	if (r)
+		fetch->is_unpacked = true;
+	else
+		fetch->unpacks[fetch->packings++] = unpack_new(form);
+	head = fetch->head;
+	fetch->head = (struct buffer){ 0 };
+	return take_bytes(fetch, fetch->packings - !r, head.data, head.size);
 }
 
 /* Takes bytes that were unpacked depth times. */
@@ -153,12 +170,10 @@ static int take_bytes(struct fetch *fetch, size_t depth, const char *bytes, size
 {
 	auto_free char *piece = NULL;
 	size_t got = size;
-	int r = depth == fetch->packings && size ? detect(fetch, *bytes) : 0;
+	int r = 0;
 
-	if (r || !size)
-		return r;
 	if (depth == fetch->packings)
-		return take_plain(fetch, bytes, size);
+		return fetch->is_unpacked ? take_plain(fetch, bytes, size) : take_head(fetch, bytes, size);
 	piece = xmalloc(UNPACKED_PIECE);
 	unpack_feed(fetch->unpacks[depth], bytes, size);
 	while (!r && got) {
@@ -166,7 +181,10 @@ static int take_bytes(struct fetch *fetch, size_t depth, const char *bytes, size
 
 		if (unpack_read(fetch->unpacks[depth], piece, UNPACKED_PIECE, &got, &err))
 			return fail(fetch, xasprintf("a result file came packed, and damaged: %s", err.text));
-		r = take_bytes(fetch, depth + 1, piece, got);
+		fetch->expanded += got;
+		if (fetch->expanded > MAX_EXPANDED)
+			return fail(fetch, xstrdup("a result file came packed, and grows without measure"));
+		r = got ? take_bytes(fetch, depth + 1, piece, got) : 0;
 	}
 	return r;
 }
@@ -176,6 +194,7 @@ static void forget_packings(struct fetch *fetch)
 	while (fetch->packings)
 		unpack_free(fetch->unpacks[--fetch->packings]);
 	fetch->is_unpacked = fetch->is_said_packed = false;
+	buffer_clear(&fetch->head);
 }
 
 /* Forgets all that came. */
@@ -302,6 +321,7 @@ static int on_content(const struct http_response *head, const char *bytes, size_
 	if (r || fetch->is_foreign)
 		return r;
 	fetch->received += (int64_t)size;
+	fetch->expanded = 0;
 	return take_bytes(fetch, 0, bytes, size);
 }
 
@@ -341,6 +361,7 @@ static void finish(struct fetch *fetch, enum fetch_end end, const struct api_ans
 		.unreadable = fetch->unreadable,
 		.is_tail_broken = fetch->line.size && fetch->is_last_bad,
 		.is_incomplete = fetch->is_incomplete,
+		.is_damaged = fetch->is_damaged,
 		.resumes = fetch->resumes,
 	};
 
@@ -374,7 +395,17 @@ static bool is_whole(const struct fetch *fetch)
 		if (!unpack_is_whole(fetch->unpacks[i]))
 			return false;
 	/* Nothing at all, packed, is some bytes. */
-	return (fetch->received || !fetch->is_said_packed) && (fetch->total < 0 || fetch->received == fetch->total);
+	return !(fetch->is_said_packed && (!fetch->received || fetch->head.size)) && (fetch->total < 0 || fetch->received == fetch->total);
+}
+
+/* What was kept back may be all there is. */
+static void finish_whole(struct fetch *fetch)
+{
+	int r = fetch->head.size ? take_plain(fetch, fetch->head.data, fetch->head.size) : 0;
+
+	if (fetch->line.size)
+		read_line(fetch, fetch->line.data, fetch->line.size);
+	finish(fetch, r ? FETCH_FAILED : FETCH_WHOLE, NULL, NULL);
 }
 
 static void on_answer(const struct api_answer *answer, void *context)
@@ -383,6 +414,7 @@ static void on_answer(const struct api_answer *answer, void *context)
 	auto_free char *words = NULL;
 
 	fetch->request = NULL;
+	fetch->is_damaged = fetch->fault || answer->verdict == API_OK;
 	/* A file without a byte brings its head alone. */
 	if (answer->verdict == API_OK)
 		(void)judge(fetch, answer->head);
@@ -392,9 +424,7 @@ static void on_answer(const struct api_answer *answer, void *context)
 		words = xstrdup(fetch->fault);
 		finish(fetch, FETCH_CUT, NULL, words);
 	} else if (answer->verdict == API_OK && is_whole(fetch)) {
-		if (fetch->line.size)
-			read_line(fetch, fetch->line.data, fetch->line.size);
-		finish(fetch, FETCH_WHOLE, NULL, NULL);
+		finish_whole(fetch);
 	} else if (may_resume(fetch, answer)) {
 		fetch->resumes++;
 		ask(fetch);
@@ -433,6 +463,7 @@ void fetch_free(struct fetch *fetch)
 	vault_writer_free(fetch->writer);
 	forget_packings(fetch);
 	buffer_release(&fetch->line);
+	buffer_release(&fetch->head);
 	free(fetch->file_id);
 	free(fetch->etag);
 	free(fetch->fault);

@@ -1,9 +1,9 @@
 /*
  * One result file on its way from the provider to the vault. It is asked for as it is; what comes
- * packed in spite of that is undone, and a packed stream that is not whole is a cut download. Every
+ * packed in spite of that, said or not, is undone, and a packed stream that is not whole is a cut download. Every
  * line is read while it is written. A download that is cut goes on where it stopped, at once, if
  * the server has proved that it can: its first answer had Accept-Ranges: bytes, a strong ETag, a
- * length, and nothing was packed; and each next one is 206 with exactly the part that was asked
+ * length, and no Content-Encoding; and each next one is 206 with exactly the part that was asked
  * for, of the same length and ETag. Nothing else is ever appended.
  */
 #ifndef BATCHD_WORK_FETCH_H
@@ -37,6 +37,7 @@ struct fetch_result {
 	int64_t ran;			 /* of those: of requests that ran, for they were neither expired nor cancelled */
 	int64_t unreadable;		 /* lines that are none; blank ones are nothing */
 	bool is_tail_broken;		 /* the last of them has no newline, as if the file had been cut */
+	bool is_damaged;		 /* of FETCH_CUT: no lack of the connection, so that looking again may not help */
 	bool is_incomplete;		 /* the server says that more will be written to it */
 	int resumes;
 };

@@ -24,7 +24,7 @@ enum api_call gate_first_call(const struct job *job, const struct shard *shard);
 /* Whether there is room for it; if not, it stays due, and is looked at again when another one has ended. */
 bool gate_has_room(const struct task *task);
 
-/* The same, as far as it can be told without a look at the shard: false where it has none for certain. provider NULL: not known. */
+/* The same, as far as it can be told without a look at the shard: false where it has none for certain. provider NULL: none, or not known. */
 bool gate_may_have_room(const struct pipeline *pipeline, enum shard_state state, const struct provider *provider);
 
 /*

@@ -167,11 +167,24 @@ static const struct lookup_match *find_name(const struct task *task, struct look
 	return lookup->aliases.count == 1 && is_alias(task, lookup, alias) ? alias : NULL;
 }
 
+/* Whether nothing of the batch is left in the list; it is proved by a complete one that has never failed us. */
+static bool is_forgotten(struct task *task)
+{
+	const struct lookup *lookup = task->work;
+	const struct config_provider *config = task->provider->config;
+	bool is_known_good = store_list_was_seen(task_store(task), task->shard.provider) &&
+			     !store_list_failed(task_store(task), task->shard.provider);
+	bool is_proved = lookup->is_complete && (is_known_good || config->trust_list);
+
+	return !lookup->is_own_listed && !lookup->aliases.count && !lookup->is_half_match &&
+	       remote_is_forgotten(config, &task->shard, is_proved, task_now(task));
+}
+
 /* Its answers were maybe made, and cannot be had: what becomes of its requests is the question of all that is lost so. */
 static void give_up_batch(struct task *task)
 {
-	auto_free char *words = xasprintf("the provider has not known %s for long, and lists no batch of the same requests: its "
-					  "answers are lost", task->shard.batch_id);
+	auto_free char *words = xasprintf("the provider has not known %s for long, nor another batch of the same requests: what "
+					  "answers it may have are lost", task->shard.batch_id);
 
 	task_tell(task, "shard.note", "error", words);
 	task_finish(task, TASK_DONE, words);
@@ -184,8 +197,7 @@ static void decide_name(struct task *task)
 
 	if (match)
 		rename_batch(task, match);
-	else if (!lookup->is_own_listed &&
-		 remote_is_forgotten(task->provider->config, &task->shard, task_now(task)))
+	else if (is_forgotten(task))
 		give_up_batch(task);
 	else
 		task_finish(task, TASK_TRY_AGAIN,

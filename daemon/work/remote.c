@@ -15,8 +15,9 @@
 
 /* What a shard waits for says so, and by these words the next look knows that it was told. */
 #define STUCK "stuck: "
-/* With their backoff they take hours, so that an hour of "404" is none. */
 #define FORGOTTEN_TRIES 16
+/* Where no list proves that it is gone, for that may be of a wrong address, or another account's. */
+#define UNPROVED_TIMES	7
 
 void remote_tell_unknown(struct task *task, const struct api_batch *batch)
 {
@@ -67,11 +68,19 @@ bool remote_is_stuck(const struct config_provider *config, const struct shard *s
 	return config->stuck_after && shard->changed_at && now - shard->changed_at >= config->stuck_after;
 }
 
-bool remote_is_forgotten(const struct config_provider *config, const struct shard *shard, int64_t now)
+void remote_note_gone(struct shard *shard, int64_t now)
 {
-	int64_t since = shard->changed_at > shard->batch_created_at ? shard->changed_at : shard->batch_created_at;
+	/* A time to come is of a clock that was set back since. */
+	if (!shard->missed_at || shard->missed_at > now)
+		shard->missed_at = now;
+}
 
-	return config->stuck_after && shard->tries >= FORGOTTEN_TRIES && now - since >= config->stuck_after;
+bool remote_is_forgotten(const struct config_provider *config, const struct shard *shard, bool is_proved, int64_t now)
+{
+	int64_t patience_ms = config->stuck_after * (is_proved ? 1 : UNPROVED_TIMES);
+
+	return config->stuck_after && shard->missed_at && shard->tries >= FORGOTTEN_TRIES &&
+	       now - shard->missed_at >= patience_ms;
 }
 
 bool remote_is_stuck_told(const struct shard *shard)

@@ -22,8 +22,10 @@ char *remote_wait_words(const struct api_batch *batch);
 /* Whether nothing moved in a batch for longer than the config allows; and whether that was told. */
 bool remote_is_stuck(const struct config_provider *config, const struct shard *shard, int64_t now);
 bool remote_is_stuck_told(const struct shard *shard);
-/* Of a batch that the provider says it does not have: whether that is so for good, after as long and many calls. */
-bool remote_is_forgotten(const struct config_provider *config, const struct shard *shard, int64_t now);
+/* The provider does not know the shard's batch: missed_at is since when, until it is known again. */
+void remote_note_gone(struct shard *shard, int64_t now);
+/* Whether that has lasted long enough, stuck_after, to give it up; much longer where no list proves that it is gone. */
+bool remote_is_forgotten(const struct config_provider *config, const struct shard *shard, bool is_proved, int64_t now);
 /* What is told of one that is stuck. The caller frees. */
 char *remote_stuck_words(const struct config_provider *config, const struct api_batch *batch);
 /* Whether a batch that is stuck is to be cancelled, and its requests sent again. */

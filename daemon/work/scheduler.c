@@ -21,6 +21,8 @@
 #define MAX_ACTIVE 32
 /* Due rows looked at beyond those under way: those that may not begin yet must not hide those that may. */
 #define LOOK_AHEAD 1024
+/* Each provider's transfers are looked at by themselves so often, if they must be. */
+#define HIDDEN_EVERY_MS 1000
 /* The longest sleep: after a jump of the clock nothing is later than this. */
 #define MAX_SLEEP_MS 60000
 /* What cannot be read now may be read then. */
@@ -45,6 +47,8 @@ struct scheduler {
 	struct mover *mover;
 	struct loop_timer *timer;
 	int64_t failed_commits; /* that are known */
+	bool is_crowded;	/* more transfers are due than were looked at */
+	int64_t hidden_at;	/* when each provider's transfers were looked at by themselves */
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct noted due[MAX_ACTIVE + LOOK_AHEAD];
 	size_t count;
@@ -55,7 +59,7 @@ static void note_due(const struct store_due *due, void *context)
 	struct scheduler *scheduler = context;
 
 	scheduler->due[scheduler->count++] = (struct noted){
-		.due = *due,
+		.due = { .job = due->job, .shard = due->shard, .due_at = due->due_at, .state = due->state },
 		.provider = due->provider ? providers_find(scheduler->providers, due->provider) : NULL,
 	};
 }
@@ -145,14 +149,22 @@ static bool run_transfers(struct scheduler *scheduler, const char *provider, int
 	return r == 0;
 }
 
-/* One slow provider may have so many due that nobody else's was among those that were looked at. */
+/*
+ * One slow provider may have so many due that nobody else's was among those that were looked at. Whoever has few is found behind all of
+ * them, so that is not done at every turn.
+ */
 static bool run_all_transfers(struct scheduler *scheduler, int64_t now)
 {
 	const struct provider *provider;
 	bool is_all, is_read = run_transfers(scheduler, NULL, now, &is_all), ignored;
 
-	for (size_t i = 0; is_read && !is_all && (provider = providers_at(scheduler->providers, i)); i++)
-		if (provider->transfers < provider->config->max_transfers)
+	scheduler->is_crowded = !is_all;
+	if (is_all || (now >= scheduler->hidden_at && now < scheduler->hidden_at + HIDDEN_EVERY_MS))
+		return is_read;
+	scheduler->hidden_at = now;
+	for (size_t i = 0; is_read && (provider = providers_at(scheduler->providers, i)); i++)
+		if (provider->transfers < provider->config->max_transfers &&
+		    pipeline_active(scheduler->pipeline) < MAX_ACTIVE)
 			is_read = run_transfers(scheduler, provider->config->name, now, &ignored);
 	return is_read;
 }
@@ -172,6 +184,8 @@ static void on_time(void *context)
 	sweeps_run(scheduler->sweeps, now);
 	is_read = run_due(scheduler, now);
 	is_read &= run_all_transfers(scheduler, now);
+	if (scheduler->is_crowded && moves_in > HIDDEN_EVERY_MS)
+		moves_in = HIDDEN_EVERY_MS;
 	sleep_until_next(scheduler, now, is_read, moves_in, admission_at);
 	if (has_more)
 		scheduler_kick(scheduler);

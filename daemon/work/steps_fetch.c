@@ -130,7 +130,7 @@ static void on_missing(struct task *task, const char *words)
 		task_finish(task, TASK_TRY_AGAIN, words);
 		return;
 	}
-	task_tell(task, "shard.note", "error", "a result file is gone at the provider; its answers are lost");
+	task_tell(task, "shard.note", "error", "a result file cannot be had from the provider; its answers are lost");
 	fetching->is_lost = true;
 	end_file(task);
 }
@@ -165,7 +165,10 @@ static void on_fetched(const struct fetch_result *result, void *context)
 		on_whole(task, result);
 		break;
 	case FETCH_CUT:
-		task_finish(task, TASK_TRY_AGAIN, result->words);
+		if (result->is_damaged)
+			on_missing(task, result->words);
+		else
+			task_finish(task, TASK_TRY_AGAIN, result->words);
 		break;
 	case FETCH_ANSWERED:
 		if (result->answer->verdict == API_GONE || result->answer->verdict == API_REFUSED)

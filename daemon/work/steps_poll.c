@@ -103,7 +103,7 @@ static bool is_name_doubted(const struct task *task, const struct api_answer *an
 
 	return answer->verdict == API_GONE && tries &&
 	       (!(tries & (tries + 1)) ||
-		remote_is_forgotten(task->provider->config, &task->shard, task_now(task)));
+		remote_is_forgotten(task->provider->config, &task->shard, true, task_now(task)));
 }
 
 /* As was learned of such batches; else from the first wait on, the more rarely the longer nothing moves. */
@@ -151,7 +151,9 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 	struct error err = { 0 };
 
 	task->request = NULL;
-	if (is_name_doubted(task, answer)) {
+	if (answer->verdict == API_GONE)
+		remote_note_gone(shard, task_now(task));
+	if (!is_gone_for_good(task, answer) && is_name_doubted(task, answer)) {
 		lookup_name(task);
 		return;
 	}
@@ -169,6 +171,7 @@ static void on_retrieved(const struct api_answer *answer, void *context)
 		task_finish(task, TASK_TRY_AGAIN, err.text);
 		return;
 	}
+	shard->missed_at = 0;
 	remote_tell_unknown(task, &batch);
 	if (remote_note_progress(shard, &batch, task_now(task)))
 		remote_note_accepted(task_store(task), shard, &batch);

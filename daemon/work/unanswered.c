@@ -24,7 +24,7 @@ static const struct {
 	[OUTCOME_MISSING]   = { "missing", "The batch ended without an answer to this request." },
 	[OUTCOME_REFUSED]   = { "refused", "The provider refused the batch of this request." },
 	[OUTCOME_LOST]      = { "lost",
-	                        "The answer to this request was made, but it can no longer be had." },
+	                        "The answer to this request was made, or may have been, and cannot be had." },
 };
 
 /* Well-formed UTF-8 beyond ASCII: first byte, range of the second (Unicode, table 3-7). */

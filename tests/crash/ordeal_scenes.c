@@ -134,19 +134,29 @@ static bool several(struct ordeal *ordeal)
 	return are_done;
 }
 
+/* The id of the input that is there, whatever number it got: one that a failure took is not given again. NULL: none, or not known. */
+static char *input_id(struct ordeal *ordeal, bool *ret_is_known)
+{
+	auto_answer list = { 0 };
+	const char *id;
+
+	ask(ordeal, ordeal->door, "GET", "/v1/files?purpose=batch", NULL, NULL, 0, &list);
+	*ret_is_known = was_done(ordeal, "list of files", &list);
+	id = *ret_is_known ? strstr(buffer_text(&list.text), "\"file-") : NULL;
+	return id ? xmemdup0(id + 1, strcspn(id + 1, "\"")) : NULL;
+}
+
 /* A file, then a job of it: what is there already is not sent again. */
 static bool upload(struct ordeal *ordeal)
 {
 	size_t size;
 	auto_free char *input = input_text(ordeal, &size);
 	auto_buffer form = { 0 };
-	auto_answer list = { 0 };
+	bool is_known;
+	auto_free char *id = input_id(ordeal, &is_known);
 
-	ask(ordeal, ordeal->door, "GET", "/v1/files?purpose=batch", NULL, NULL, 0, &list);
-	if (!was_done(ordeal, "list of files", &list))
-		return false;
-	if (strstr(buffer_text(&list.text), "\"file-1\""))
-		return true;
+	if (id || !is_known)
+		return id != NULL;
 	buffer_add_text(&form, "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n");
 	buffer_add_text(&form, "--" BOUNDARY "\r\nContent-Disposition: form-data; name=\"file\"; filename=\"in.jsonl\"\r\n\r\n");
 	buffer_add(&form, input, size);
@@ -157,9 +167,12 @@ static bool upload(struct ordeal *ordeal)
 
 static bool upload_and_create(struct ordeal *ordeal)
 {
-	static const char body[] = "{\"input_file_id\":\"file-1\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}";
+	bool is_known;
+	auto_free char *id = upload(ordeal) ? input_id(ordeal, &is_known) : NULL;
+	auto_free char *body = xasprintf("{\"input_file_id\":\"%s\",\"endpoint\":\"/v1/chat/completions\",\"completion_window\":\"24h\"}",
+					 id ? id : "");
 
-	return upload(ordeal) &&
+	return id &&
 	       post(ordeal, "create", "/v1/batches", "Content-Type: application/json\r\nIdempotency-Key: one\r\n", body,
 		    strlen(body)) &&
 	       follow(ordeal, 1);

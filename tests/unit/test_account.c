@@ -105,6 +105,8 @@ static const struct losing {
 	{ "more than one of a hundred", "{\"action\":\"row_missing\",\"custom_id\":\"r-?0\",\"count\":4}", 300, true, 0, 0 },
 	{ "a file is gone", "{\"call\":\"content\",\"action\":\"gone\"}", 6, true, 0, 0 },
 	{ "a file is not found", "{\"call\":\"content\",\"action\":\"not_found\"}", 6, true, 0, 0 },
+	{ "a file is always short, and packed", "[{\"call\":\"content\",\"action\":\"gzip\"},{\"call\":\"content\",\"action\":\"shorten\"}]",
+	  6, true, 0, 0 },
 	{ "the file of the only request is gone", "{\"call\":\"content\",\"action\":\"gone\"}", 1, false, 2, 0 },
 	{ "the file of failures is gone", "[{\"action\":\"row_http_error\",\"custom_id\":\"r-3\",\"count\":1},"
 	  "{\"call\":\"content\",\"action\":\"gone\",\"file\":\"*_error.jsonl\"}]", 6, false, 1, 6 },

@@ -19,7 +19,7 @@ static const char every_end[] =
 	ROW("e", "expired", "null", "null", WHY("\"batch_expired\"",
 	    "\"This request could not be executed before the completion window expired.\""), "2", "2")
 	ROW("f", "lost", "null", "null", WHY("\"lost\"",
-	    "\"The answer to this request was made, but it can no longer be had.\""), "1", "2")
+	    "\"The answer to this request was made, or may have been, and cannot be had.\""), "1", "2")
 	ROW("g", "refused", "null", "null", WHY("\"refused\"",
 	    "\"The provider refused the batch of this request. It says: no\""), "0", "2")
 	ROW("h", "missing", "null", "null", WHY("\"missing\"",

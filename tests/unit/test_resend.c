@@ -319,7 +319,7 @@ static void tells_of_rows_without_an_answer_why(void)
 	free(made_ids(2, 0));
 	plan.end = COLLECT_LOST;
 	check_told("lost", &shard, &plan,
-		   "2 lost|The answer to this request was made, but it can no longer be had.| 0 1\n");
+		   "2 lost|The answer to this request was made, or may have been, and cannot be had.| 0 1\n");
 	shard.refusal = (char *)(uintptr_t) "too \"odd\"";
 	shard.refusal_code = (char *)(uintptr_t) "odd";
 	scene_begin(&scene);

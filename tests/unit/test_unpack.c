@@ -339,7 +339,27 @@ static void knows_its_forms_by_name_and_by_magic(void)
 	CU_ASSERT_STRING_EQUAL(unpack_form_name(UNPACK_ZSTD), "zstd");
 }
 
-CHECK_MAIN("unpack", CHECK(gives_back_what_was_packed_in_pieces_of_any_size),
+static void tells_by_the_first_bytes_as_soon_as_they_do(void)
+{
+	/* clang-format off */
+	static const struct { const char *bytes; size_t size; int status; enum unpack_form form; } rows[] = {
+		{ "\x1f", 1, -EAGAIN, 0 }, { "\x1f\x8b", 2, 0, UNPACK_GZIP }, { "\x1f\x8b\x08!", 4, 0, UNPACK_GZIP }, { "\x1f{", 2, -ENOENT, 0 },
+		{ "(", 1, -EAGAIN, 0 }, { "(\xb5\x2f", 3, -EAGAIN, 0 }, { "(\xb5\x2f\xfd", 4, 0, UNPACK_ZSTD }, { "(truncated)", 11, -ENOENT, 0 },
+		{ "\x5f\x2a\x4d", 3, -EAGAIN, 0 }, { "\x5f\x2a\x4d\x18", 4, 0, UNPACK_ZSTD }, { "[\n", 2, -ENOENT, 0 },
+		{ "{", 1, -ENOENT, 0 }, { "\xef\xbb\xbf{", 4, -ENOENT, 0 }, { "\n", 1, -ENOENT, 0 },
+	};
+	/* clang-format on */
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		enum unpack_form form = UNPACK_GZIP;
+		int status = unpack_form_begun(rows[i].bytes, rows[i].size, &form);
+
+		CHECK_ROW(rows[i].bytes, status == rows[i].status);
+		CHECK_ROW(rows[i].bytes, status || form == rows[i].form);
+	}
+}
+
+CHECK_MAIN("unpack", CHECK(tells_by_the_first_bytes_as_soon_as_they_do), CHECK(gives_back_what_was_packed_in_pieces_of_any_size),
 	   CHECK(takes_several_members_as_one_content), CHECK(passes_over_what_zstd_marks_to_be_skipped),
 	   CHECK(notices_every_cut), CHECK(notices_every_changed_byte_of_the_content),
 	   CHECK(refuses_what_is_not_of_its_form), CHECK(refuses_bytes_behind_the_last_member_for_good),
