@@ -65,8 +65,9 @@ int store_next_due(struct store *store, int64_t now, int64_t *ret_at)
 
 void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
 {
-	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_PULL_RESULTS,
-					    SQL_ABSENT_ANEW };
+	static const enum sql updates[] = { SQL_PULL_JOBS, SQL_PULL_SHARDS, SQL_PULL_STRAYS, SQL_PULL_QUEUE,
+					    SQL_PULL_RESULTS, SQL_ABSENT_ANEW };
+	const size_t bounded = 3; /* the first so many take what is beyond */
 
 	for (size_t i = 0; i < ARRAY_SIZE(updates); i++) {
 		sqlite3_stmt *statement = store_sql_write(store, updates[i]);
@@ -74,7 +75,7 @@ void store_clock_stepped(struct store *store, int64_t now, int64_t beyond)
 		if (!statement)
 			return;
 		(void)sqlite3_bind_int64(statement, 1, now);
-		if (updates[i] != SQL_ABSENT_ANEW && updates[i] != SQL_PULL_RESULTS)
+		if (i < bounded)
 			(void)sqlite3_bind_int64(statement, 2, beyond);
 		store_sql_run(store, statement);
 	}

@@ -135,7 +135,7 @@ static const char *const statements[SQL_COUNT] = {
 			    "HAVING sum(input_tokens + output_tokens) > 0 ORDER BY model, provider",
 	[SQL_SHARD_WAITING] = "SELECT id, " SHARD_COLUMNS " FROM shard WHERE job = ?1 AND state = 0 AND model = ?2 "
 			      "AND url = ?3 AND attempt = ?4 AND redone <= ?5 AND due_at > ?6 AND tries = 0 AND intended_at = 0 "
-			      "AND provider = ?7 ORDER BY number LIMIT 1",
+			      "AND absent_at = 0 AND provider = ?7 ORDER BY number LIMIT 1",
 	[SQL_SHARD_BUSY]    = "SELECT count(*) FROM shard WHERE job = ?1 AND model = ?2 AND url = ?3 AND attempt <= ?4 "
 			      "AND provider = ?6 AND due_at > 0 AND state NOT IN " SHARD_ENDED_STATES " AND (state <> 0 OR due_at <= ?5)",
 	[SQL_SHARD_HELD]  = "SELECT count(*), count(*) FILTER (WHERE word = 5) FROM shard WHERE job = ?1 AND " SHARD_HELD,
@@ -164,6 +164,8 @@ static const char *const statements[SQL_COUNT] = {
 	[SQL_PULL_JOBS]   = "UPDATE job SET due_at = ?1 WHERE due_at > 0 AND due_at > ?2",
 	/* An index that holds some rows alone is used where its very condition stands in the statement. */
 	[SQL_PULL_SHARDS] = "UPDATE shard SET due_at = ?1 WHERE due_at > 0 AND queue = 0 AND due_at > ?2",
+	/* Of those that wait for a place it is since when they do. */
+	[SQL_PULL_QUEUE] = "UPDATE shard SET due_at = ?1 WHERE queue = 1 AND due_at > ?1",
 	[SQL_PULL_STRAYS] = "UPDATE stray SET due_at = ?1 WHERE due_at > ?2 AND kind <> 2",
 	/* Results are kept for a while: it begins anew where it began in what is now to come. */
 	[SQL_PULL_RESULTS] = "UPDATE stray SET due_at = ?1 + due_at - sent_at, sent_at = ?1 WHERE kind = 2 AND sent_at > ?1",

@@ -185,7 +185,7 @@ void budget_reserve(struct store *store, const struct config *config, struct job
 static int64_t count_untold(const struct shard *shard)
 {
 	const struct shard_tally *tally = &shard->tally;
-	int64_t count = tally->lost + tally->resent;
+	int64_t count = tally->lost + tally->missing + tally->resent;
 
 	if (!tally->input_tokens && !tally->output_tokens)
 		count += tally->ok;

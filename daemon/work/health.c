@@ -254,17 +254,25 @@ static bool is_limited(struct health *health, int64_t now, struct provider_wait 
 	return is_used_up;
 }
 
+/* In a time to come nothing has begun: the clock was set back, and it is so from now on. */
+static int64_t since_of(int64_t *since, int64_t now)
+{
+	if (*since > now)
+		*since = now;
+	return *since;
+}
+
 enum health_state health_state(struct health *health, int64_t now, struct provider_wait *ret_wait, int64_t *ret_since)
 {
 	enum health_state state = whole_state(health, now, ret_wait);
 
 	*ret_since = 0;
 	if (state == HEALTH_PAUSED)
-		*ret_since = health->pause.since;
+		*ret_since = since_of(&health->pause.since, now);
 	else if (state == HEALTH_REFUSED)
-		*ret_since = health->refusal.since;
+		*ret_since = since_of(&health->refusal.since, now);
 	else if (state == HEALTH_ILL)
-		*ret_since = health->breaker.since;
+		*ret_since = since_of(&health->breaker.since, now);
 	else if (is_limited(health, now, ret_wait, ret_since))
 		state = HEALTH_LIMITED;
 	return state;

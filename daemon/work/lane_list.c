@@ -177,10 +177,12 @@ static void on_listed(const struct api_answer *answer, void *context)
 		return;
 	}
 	more = pages_end(pages, has_more, last_id);
-	if (more > 0 || (more == 0 && is_any_missing(lane) && pages_go_on(pages)))
-		lane->request = api_list_files(lane->provider->api, pages->after, on_listed, lane);
-	else
+	if (more <= 0 && !(more == 0 && is_any_missing(lane) && pages_go_on(pages)))
 		end_listing(lane, more == 0);
+	else if (!provider_is_free(lane->provider, API_FILES, loop_now_ms(lane->loop)))
+		give_up_listing(lane, -1, "the provider may not be asked now");
+	else
+		lane->request = api_list_files(lane->provider->api, pages->after, on_listed, lane);
 }
 
 void lane_list(struct lane *lane, struct store_stray *strays, size_t count)

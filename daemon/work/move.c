@@ -169,8 +169,9 @@ static bool go(struct move *move)
 		go_itself(move);
 		return true;
 	}
-	move->first = task_next_number(task);
-	r = split_fit(task_vault(task), task->job.id, task->shard.number, move->first, &move->limits, &own, &move->parts,
+	r = task_next_number(task, &move->first, &err);
+	if (!r)
+		r = split_fit(task_vault(task), task->job.id, task->shard.number, move->first, &move->limits, &own, &move->parts,
 		      &err);
 	if (r)
 		task_fail(task, r, err.text);
@@ -217,6 +218,7 @@ bool move_refused(struct task *task, const char *code, const char *words)
 	auto_free char *from = xstrdup(shard->provider);
 	struct provider *next;
 
+	/* An earlier create that was found absent was of the same model and url: it was refused in the same way. */
 	if (!api_says_elsewhere(code, words) || (shard->state < SHARD_CREATED && shard->intended_at) ||
 	    task_is_cancelled(task))
 		return false;

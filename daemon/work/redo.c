@@ -69,10 +69,26 @@ static void pass_on(struct task *task, struct shard next, int64_t wait_ms, const
 	task_go(task, SHARD_DROPPED, words);
 }
 
+/* The one that gets all of its rows. False: the task has failed. */
+static bool make_heir(struct task *task, struct shard *ret_heir)
+{
+	struct error err = { 0 };
+	int64_t number = 0;
+	int r = task_next_number(task, &number, &err);
+
+	if (r)
+		task_fail(task, r, err.text);
+	else
+		*ret_heir = heir(task, number);
+	return r == 0;
+}
+
 void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const char *words)
 {
-	struct shard next = heir(task, task_next_number(task));
+	struct shard next;
 
+	if (!make_heir(task, &next))
+		return;
 	next.state = born;
 	next.redone = task->shard.redone + 1;
 	next.waits = task->shard.waits;
@@ -81,8 +97,10 @@ void redo_same(struct task *task, enum shard_state born, int64_t wait_ms, const 
 
 void redo_waiting(struct task *task, const char *words)
 {
-	struct shard next = heir(task, task_next_number(task));
+	struct shard next;
 
+	if (!make_heir(task, &next))
+		return;
 	next.state = SHARD_UPLOADED;
 	next.redone = task->shard.redone;
 	next.waits = task->shard.waits + 1;
@@ -91,8 +109,10 @@ void redo_waiting(struct task *task, const char *words)
 
 void redo_settled(struct task *task, const char *words)
 {
-	struct shard next = heir(task, task_next_number(task));
+	struct shard next;
 
+	if (!make_heir(task, &next))
+		return;
 	next.state = SHARD_UPLOADED;
 	next.redone = task->shard.redone;
 	next.waits = task->shard.waits;
@@ -102,7 +122,7 @@ void redo_settled(struct task *task, const char *words)
 
 void redo_halves(struct task *task, const char *words, const char *code)
 {
-	int64_t number = task_next_number(task);
+	int64_t number = 0;
 	struct load_limits limits;
 	struct load loads[2];
 	struct error err = { 0 };
@@ -114,7 +134,9 @@ void redo_halves(struct task *task, const char *words, const char *code)
 		return;
 	}
 	provider_limits(task->provider, task->shard.model, &limits);
-	r = split_halve(task_vault(task), task->job.id, task->shard.number, number, &limits, loads, &err);
+	r = task_next_number(task, &number, &err);
+	if (!r)
+		r = split_halve(task_vault(task), task->job.id, task->shard.number, number, &limits, loads, &err);
 	if (r) {
 		task_fail(task, r, err.text);
 		return;

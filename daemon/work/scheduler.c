@@ -49,6 +49,8 @@ struct scheduler {
 	int64_t failed_commits; /* that are known */
 	bool is_crowded;	/* more transfers are due than were looked at */
 	int64_t hidden_at;	/* when each provider's transfers were looked at by themselves */
+	bool is_stepped;	/* the clock was set by step, and what that changes is not on disk yet */
+	int64_t step;
 	int64_t offset; /* of the wall clock from the one that never jumps, in milliseconds */
 	struct noted due[MAX_ACTIVE + LOOK_AHEAD];
 	size_t count;
@@ -73,7 +75,8 @@ static bool has_failed(struct scheduler *scheduler)
 	return scheduler->failed_commits != before;
 }
 
-static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read, int64_t most_ms, int64_t admission_at)
+static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_read, int64_t most_ms, int64_t admission_at,
+			     bool is_stored)
 {
 	int64_t next = 0;
 
@@ -85,10 +88,30 @@ static void sleep_until_next(struct scheduler *scheduler, int64_t now, bool is_r
 		next = now + most_ms;
 	/* What ran may have brought somebody into the queue, or out of the way; unless the disk took it not, and would not again. */
 	if (admission_is_behind(scheduler->admission) || admission_at < now)
-		next = has_failed(scheduler) ? now + UNREAD_SLEEP_MS : now;
+		next = is_stored ? now : now + UNREAD_SLEEP_MS;
 	else if (admission_at < next)
 		next = admission_at;
 	loop_timer_set(scheduler->timer, next - now);
+}
+
+/* A turn that was not stored is made up for by the next: else a deadline would be taken for one that has passed. */
+static void on_step_stored(int result, void *context)
+{
+	struct scheduler *scheduler = context;
+
+	if (result)
+		return;
+	scheduler->is_stepped = false;
+	scheduler->step = 0;
+}
+
+/* Whether the clock was set while nobody ran cannot be told: then the step is 0. */
+static void apply_step(struct scheduler *scheduler, int64_t now)
+{
+	store_after_commit(scheduler->store, on_step_stored, scheduler);
+	store_clock_stepped(scheduler->store, now, scheduler->step < 0 ? now : now + LONGEST_WAIT_MS);
+	/* A deadline is a time that passes, and no time of the day; and an end is not undone. */
+	store_deadline_shift(scheduler->store, scheduler->step);
 }
 
 /*
@@ -101,12 +124,13 @@ static void check_clock(struct scheduler *scheduler, int64_t now)
 	int64_t step = offset - scheduler->offset;
 
 	scheduler->offset = offset;
-	if (step > -CLOCK_STEP_MS && step < CLOCK_STEP_MS)
-		return;
-	log_warning("the clock was set; waits are counted anew", log_number("IN_MS", step));
-	store_clock_stepped(scheduler->store, now, step < 0 ? now : now + LONGEST_WAIT_MS);
-	/* A deadline is a time that passes, and no time of the day; and an end is not undone. */
-	store_deadline_shift(scheduler->store, step);
+	if (step <= -CLOCK_STEP_MS || step >= CLOCK_STEP_MS) {
+		log_warning("the clock was set; waits are counted anew", log_number("IN_MS", step));
+		scheduler->step += step;
+		scheduler->is_stepped = true;
+	}
+	if (scheduler->is_stepped)
+		apply_step(scheduler, now);
 }
 
 static size_t limit_of(const struct scheduler *scheduler)
@@ -174,6 +198,7 @@ static void on_time(void *context)
 	struct scheduler *scheduler = context;
 	int64_t now = loop_now_ms(scheduler->loop);
 	int64_t moves_in, admission_at;
+	bool is_stored = !has_failed(scheduler);
 	bool is_read;
 	bool has_more;
 
@@ -186,8 +211,8 @@ static void on_time(void *context)
 	is_read &= run_all_transfers(scheduler, now);
 	if (scheduler->is_crowded && moves_in > HIDDEN_EVERY_MS)
 		moves_in = HIDDEN_EVERY_MS;
-	sleep_until_next(scheduler, now, is_read, moves_in, admission_at);
-	if (has_more)
+	sleep_until_next(scheduler, now, is_read, moves_in, admission_at, is_stored);
+	if (has_more && is_stored)
 		scheduler_kick(scheduler);
 }
 
@@ -210,8 +235,8 @@ struct scheduler *scheduler_new(struct loop *loop, struct store *store, struct p
 	scheduler->timer = loop_timer_new(loop, on_time, scheduler);
 	scheduler->sweeps = sweeps_new(loop, store, providers, pipeline, on_wake, scheduler);
 	scheduler->offset = loop_now_ms(loop) - loop_monotonic_us(loop) / 1000;
-	/* Whether the clock was set while nobody ran cannot be told. */
-	store_clock_stepped(store, loop_now_ms(loop), loop_now_ms(loop) + LONGEST_WAIT_MS);
+	scheduler->is_stepped = true;
+	apply_step(scheduler, loop_now_ms(loop));
 	scheduler_kick(scheduler);
 	return scheduler;
 }

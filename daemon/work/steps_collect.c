@@ -321,9 +321,11 @@ static void add_again(struct again *again, struct task *task)
 /* Keeps the outcomes and the rows that go again. */
 static int keep(struct again *again, struct task *task, struct error *err)
 {
-	int64_t number = task_next_number(task);
-	int r = collect_keep(task->work, number, err);
+	int64_t number = 0;
+	int r = task_next_number(task, &number, err);
 
+	if (!r)
+		r = collect_keep(task->work, number, err);
 	if (!r)
 		r = prepare_again(again, task, number, err);
 	if (!r && !task_update_job(task, note_collected, (void *)collect_result(task->work)))

@@ -405,13 +405,18 @@ static void on_cut(struct task *task)
 
 void step_cut(struct task *task)
 {
-	int64_t first = task_next_number(task);
+	int64_t first = 0;
 	struct cutting *cutting;
 	struct error err = { 0 };
 	int r;
 
 	if (order_waits(task))
 		return;
+	r = task_next_number(task, &first, &err);
+	if (r) {
+		task_fail(task, r, err.text);
+		return;
+	}
 	cutting = xcalloc(1, sizeof(*cutting));
 	cutting->task = task;
 	task->work = cutting;

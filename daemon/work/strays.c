@@ -121,13 +121,16 @@ static void run_lane(struct lane *lane)
 {
 	struct loop *loop = lane->loop;
 	int64_t now = loop_now_ms(loop);
+	bool may_list = provider_is_free(lane->provider, API_FILES, now);
 
 	if (lane_is_busy(lane) || loop_monotonic_us(loop) < lane->rests_until_us)
 		return;
 	/* What is deleted meanwhile would be missed as the place to go on from. */
+	if (lane->orphans && !may_list)
+		return;
 	if (orphans_are_read(lane) || (provider_is_free(lane->provider, API_DELETE, now) && begin(lane, false)))
 		return;
-	if (provider_is_free(lane->provider, API_FILES, now) && !begin(lane, true))
+	if (may_list && !begin(lane, true))
 		orphans_read(lane);
 }
 

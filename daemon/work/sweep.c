@@ -100,9 +100,11 @@ static void fail(struct sweep *sweep, int64_t asked_ms, const char *why)
 	int64_t wait_ms = backoff_retry_ms(config->retry_first, config->retry_longest,
 					   (uint32_t)++sweep->failures, loop_random(sweep->sweeps->loop));
 
-	if (sweep->failures < MOST_FAILURES) {
-		sweep->next_page_us = loop_monotonic_us(sweep->sweeps->loop) +
-				      1000 * (wait_ms > asked_ms ? wait_ms : asked_ms);
+	if (wait_ms < asked_ms)
+		wait_ms = asked_ms;
+	/* What the list would show is put off meanwhile: not for longer than each of them alone would wait. */
+	if (sweep->failures < MOST_FAILURES && wait_ms <= config->poll_longest) {
+		sweep->next_page_us = loop_monotonic_us(sweep->sweeps->loop) + 1000 * wait_ms;
 		return;
 	}
 	rest(sweep, asked_ms, why);

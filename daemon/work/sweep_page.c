@@ -100,14 +100,15 @@ static bool is_for_step(const struct sweep *sweep, const struct shard *shard, co
 	       (!remote_is_stuck_told(shard) || (remote_resends_stuck(config) && !shard->is_cancel_sent));
 }
 
-/* Whether it is due for something that no list can tell. */
-static bool is_wanted_otherwise(const struct sweep *sweep, const struct shard *shard, int64_t now)
+/* Whether it is, or will be, due for something that no list can tell. */
+static bool is_wanted_otherwise(const struct sweep *sweep, const struct shard *shard)
 {
 	auto_job job = { 0 };
 
 	if (shard->tries || shard->absent_at < -1)
 		return true;
-	if (shard->due_at > now || shard->is_cancel_sent)
+	/* A cancel that waits for its provider may be due later. */
+	if (shard->is_cancel_sent)
 		return false;
 	return store_job_get(sweep->sweeps->store, shard->job, &job) || job.state != JOB_RUNNING;
 }
@@ -123,7 +124,7 @@ static void note(struct sweep *sweep, struct shard *shard, const struct api_batc
 		remote_note_accepted(sweep->sweeps->store, shard, batch);
 	if (!is_changed && shard->due_at > now + fallback / 2)
 		return;
-	if (!is_wanted_otherwise(sweep, shard, now))
+	if (!is_wanted_otherwise(sweep, shard))
 		shard->due_at = now + fallback;
 	if (is_changed || !shard->why) {
 		free(shard->why);

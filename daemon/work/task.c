@@ -372,13 +372,16 @@ void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in
 	(void)store_shard_add(task->pipeline->store, &copy);
 }
 
-int64_t task_next_number(struct task *task)
+int task_next_number(struct task *task, int64_t *ret_number, struct error *err)
 {
 	int64_t count = 0;
-
 	/* Shards are numbered without gaps and never removed one by one. */
-	(void)store_shard_count(task->pipeline->store, task->job.id, &count, NULL);
-	return count + 1;
+	int r = store_shard_count(task->pipeline->store, task->job.id, &count, NULL);
+
+	if (r)
+		return error_set(err, r, "the job's shards cannot be counted");
+	*ret_number = count + 1;
+	return 0;
 }
 
 bool task_is_cancelled(struct task *task)

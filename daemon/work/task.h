@@ -142,8 +142,8 @@ void task_tell(struct task *task, const char *type, const char *level, const cha
  * marker NULL: one is drawn. due_in_ms: from now.
  */
 void task_add_shard(struct task *task, const struct shard *shard, int64_t due_in_ms);
-/* The next free shard number of the task's job. */
-int64_t task_next_number(struct task *task);
+/* The next free shard number of the task's job. -errno with a sentence: it cannot be told, and no file may be named by a guess. */
+int task_next_number(struct task *task, int64_t *ret_number, struct error *err);
 
 /* Whether the job goes on no more, as the store knows it now: the user asked for its end, or it has ended. */
 bool task_is_cancelled(struct task *task);

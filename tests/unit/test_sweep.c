@@ -344,6 +344,25 @@ static void a_cancel_does_not_wait_for_a_sweep(void)
 	world_free(world);
 }
 
+/* Those whose cancel has to wait for the provider are seen by sweeps meanwhile, which must not put it off. */
+static void nor_does_a_cancel_that_was_limited(void)
+{
+	static const struct sim_config days = { .run_ms = 20 * HOUR_MS, .cancel_ms = 5000 };
+	struct world *world = new_world(&days, 1);
+	auto_free char *input = world_requests(MANY, "");
+	int64_t job, began;
+
+	submit_and_create(world, input, MANY, &job);
+	live_for(world, 2 * MINUTE_MS);
+	world_script(world, "{\"call\":\"cancel\",\"action\":\"status\",\"status\":429,\"retry_after\":\"120\",\"count\":3}");
+	began = world_now(world);
+	CU_ASSERT_EQUAL(world_cancel(world, job), 0);
+	CU_ASSERT_EQUAL(world_finish(world, job), JOB_CANCELLED);
+	CU_ASSERT(world_now(world) - began < HOUR_MS);
+	CU_ASSERT_EQUAL(world_ledger(world).live, 0);
+	world_free(world);
+}
+
 /* What sweeps have put off far is not forgotten when so few are left that none is worth it. */
 static void the_last_few_are_found_in_time(void)
 {
@@ -484,7 +503,7 @@ CHECK_MAIN("sweep", CHECK(one_list_stands_for_many_retrieves), CHECK(few_are_ret
 	   CHECK(what_stands_far_below_is_retrieved), CHECK(a_list_of_others_alone_is_left_alone),
 	   CHECK(others_that_come_above_do_not_hide_ours), CHECK(a_batch_that_the_list_leaves_out_is_retrieved),
 	   CHECK(a_list_that_hides_a_live_batch_proves_no_absence), CHECK(a_restart_at_any_turn_changes_nothing),
-	   CHECK(a_cancel_does_not_wait_for_a_sweep), CHECK(the_last_few_are_found_in_time),
+	   CHECK(a_cancel_does_not_wait_for_a_sweep), CHECK(nor_does_a_cancel_that_was_limited), CHECK(the_last_few_are_found_in_time),
 	   CHECK(a_job_says_how_long_it_will_take_once_that_is_known),
 	   CHECK(a_batch_is_not_asked_for_before_it_can_have_ended),
 	   CHECK(a_stuck_batch_is_told_and_sent_again_where_that_is_wanted), CHECK(a_plan_reads_what_pays))
