@@ -56,7 +56,8 @@ await_sweeps()
 in_flight()
 {
 	start_sim --validate-ms 0 --run-ms 86400000 --expire-ms 172800000
-	write_config "max_requests = 1" "poll_first = 5s" "poll_longest = 1m" "settle = 10m" "max_transfers = 16"
+	write_config "max_requests = 1" "poll_first = 5s" "poll_longest = 1m" "settle = 10m" "max_transfers = 16" \
+		"uploads_per_minute = 1000000" "batches_per_hour = 1000000"
 	sed -i '1a log_level = debug' "$folder/batchd.conf"
 	start_batchd
 	make_input $((batches / rounds)) >"$folder/input.jsonl"
