@@ -94,6 +94,7 @@ sqlite3_stmt *store_sql(struct store *store, enum sql which)
 		code = sqlite3_prepare_v3(store->db, store_sql_text(which), -1,
 					  SQLITE_PREPARE_PERSISTENT, statement, NULL);
 		if (code != SQLITE_OK) {
+			store->failed_reads++;
 			store_sql_spoil(store, code);
 			return NULL;
 		}
@@ -141,6 +142,7 @@ int store_sql_step(struct store *store, sqlite3_stmt *statement)
 	/* SQLite may have rolled back because of it; later writes must not be commits of their own. */
 	if (store->is_open && sqlite3_get_autocommit(store->db))
 		store_sql_spoil(store, code);
+	store->failed_reads++;
 	log_error("cannot read the store", log_text("WHY", sqlite3_errmsg(store->db)));
 	return store_sql_errno(code);
 }
@@ -540,6 +542,11 @@ int store_commit(struct store *store, struct error *err)
 		waiters[i].after(result, waiters[i].context);
 	free(waiters);
 	return result;
+}
+
+int64_t store_failed_reads(const struct store *store)
+{
+	return store->failed_reads;
 }
 
 int64_t store_failed_commits(const struct store *store)

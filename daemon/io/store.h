@@ -45,6 +45,8 @@ void store_close(struct store *store);
 int store_commit(struct store *store, struct error *err);
 /* How many commits have failed so far: what was written then is not there, and may be tried again when there is room. */
 int64_t store_failed_commits(const struct store *store);
+/* How many reads have failed so far: what was not seen then may be seen the next time. */
+int64_t store_failed_reads(const struct store *store);
 /* Whether this turn wrote something. */
 bool store_is_dirty(const struct store *store);
 /* Runs after(result, context) once, at the end of this turn, whether or not anything was written. */

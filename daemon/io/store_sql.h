@@ -178,6 +178,7 @@ struct store {
 	uint64_t id_key;
 	int64_t queue_version; /* store_queue.c */
 	int64_t failed_commits;
+	int64_t failed_reads;
 	int mark_fd; /* store_mark.c; -1: none */
 	int log_fd;
 };

@@ -20,6 +20,8 @@
 #define TOP_LINES 96
 #define OTHER_LINES 32
 #define MOST_LINES (TOP_LINES + OTHER_LINES)
+/* What could not be read is looked at again after so long. */
+#define UNREAD_REST_MS 1000
 /* What the clock alone changes is looked at so often. */
 #define LONGEST_REST_MS 60000
 /* So long after a run that let somebody go. */
@@ -559,6 +561,7 @@ void admission_free(struct admission *admission)
 int64_t admission_run(struct admission *admission, int64_t now)
 {
 	bool is_changed = admission_is_behind(admission);
+	int64_t failed_reads = store_failed_reads(admission->store);
 
 	/* A clock that was set back would make it rest for as long. */
 	if (!is_changed && now >= admission->ran_at && now < admission->due_at && !has_opened(admission, now))
@@ -571,6 +574,8 @@ int64_t admission_run(struct admission *admission, int64_t now)
 		run_provider(admission, i, providers_at(admission->providers, i), now);
 	}
 	admission->version = store_queue_version(admission->store);
+	if (store_failed_reads(admission->store) != failed_reads)
+		admission->due_at = now + UNREAD_REST_MS;
 	return admission->due_at;
 }
 

@@ -199,6 +199,7 @@ static void on_time(void *context)
 	int64_t now = loop_now_ms(scheduler->loop);
 	int64_t moves_in, admission_at;
 	bool is_stored = !has_failed(scheduler);
+	int64_t failed_reads = store_failed_reads(scheduler->store);
 	bool is_read;
 	bool has_more;
 
@@ -209,6 +210,7 @@ static void on_time(void *context)
 	sweeps_run(scheduler->sweeps, now);
 	is_read = run_due(scheduler, now);
 	is_read &= run_all_transfers(scheduler, now);
+	is_read &= store_failed_reads(scheduler->store) == failed_reads;
 	if (scheduler->is_crowded && moves_in > HIDDEN_EVERY_MS)
 		moves_in = HIDDEN_EVERY_MS;
 	sleep_until_next(scheduler, now, is_read, moves_in, admission_at, is_stored);
