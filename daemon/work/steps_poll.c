@@ -21,6 +21,8 @@
 #define PROBE_EVERY_MS (60 * 1000)
 /* A batch that is gone while its cancel is wanted was asked for so often, before it is given up. */
 #define GONE_TRIES 5
+/* Whether one that is gone for long is in the list is looked at once in so many tries. */
+#define SECOND_LOOKS 16
 /* A cancel that fails so often may be one of a batch that has ended, which only a poll tells. */
 #define CANCEL_TRIES 3
 
@@ -103,7 +105,8 @@ static bool is_name_doubted(const struct task *task, const struct api_answer *an
 
 	return answer->verdict == API_GONE && tries &&
 	       (!(tries & (tries + 1)) ||
-		remote_is_forgotten(task->provider->config, &task->shard, true, task_now(task)));
+		(tries % SECOND_LOOKS == 0 &&
+		 remote_is_forgotten(task->provider->config, &task->shard, true, task_now(task))));
 }
 
 /* As was learned of such batches; else from the first wait on, the more rarely the longer nothing moves. */
